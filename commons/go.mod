@@ -1,0 +1,3 @@
+module github.com/kalamdb/kalamdb/commons
+
+go 1.26.0

@@ -1,0 +1,11 @@
+module github.com/kalamdb/kalamdb/link
+
+go 1.26.0
+
+require (
+	github.com/kalamdb/kalamdb/commons v0.0.0
+)
+
+replace (
+	github.com/kalamdb/kalamdb/commons => ../commons
+)
