@@ -76,11 +76,7 @@ func (e *Error) State() string {
 // WithHint adds what the user can do about it.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	c := *e
-	if len(args) == 0 {
-		c.Hint = format
-	} else {
-		c.Hint = fmt.Sprintf(format, args...)
-	}
+	c.Hint = fmt.Sprintf(format, args...)
 	return &c
 }
 

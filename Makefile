@@ -1,0 +1,80 @@
+# Everything that is done with this repository, as commands.
+# `make help` lists the targets.
+
+MODULES := commons store sql live core server link cli integration
+PACKAGES := $(foreach m,$(MODULES),./$(m)/...)
+# Packages whose goroutines share memory; they are tested again with the race
+# detector, which needs a C compiler.
+RACE := ./store/kv/... ./sql/plancache/... ./live/... ./core/... ./server/... ./link/...
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+BRANCH  := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+INFO    := github.com/kalamdb/kalamdb/commons/buildinfo
+LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).branch=$(BRANCH)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
+
+.PHONY: run
+run: ## start the server on http://127.0.0.1:8080 with its data in ./data
+	go run ./server
+
+.PHONY: build
+build: ## build bin/kalamdb-server and bin/kalam-cli
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kalamdb-server ./server
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kalam-cli ./cli/cmd/kalam-cli
+
+.PHONY: test
+test: ## run every module's tests
+	go test -timeout 10m $(PACKAGES)
+
+.PHONY: check
+check: fmt-check vet staticcheck modules cross race ## everything CI checks beside the tests
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $(MODULES)
+
+.PHONY: fmt-check
+fmt-check: ## fail when gofmt would change a file
+	@out=$$(gofmt -l $(MODULES)); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	go vet $(PACKAGES)
+
+.PHONY: staticcheck
+staticcheck: ## staticcheck, at the version named above
+	go run $(STATICCHECK) $(PACKAGES)
+
+.PHONY: modules
+modules: ## build each module by itself, without the workspace
+	@for m in $(MODULES); do echo "go build ./... in $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod verify >/dev/null) || exit 1; done
+
+.PHONY: cross
+cross: ## build for Windows and macOS, and link for the browser
+	GOOS=windows GOARCH=amd64 go build $(PACKAGES)
+	GOOS=darwin GOARCH=arm64 go build $(PACKAGES)
+	GOOS=js GOARCH=wasm go build ./link/...
+
+.PHONY: race
+race: ## test the concurrent packages with the race detector
+	@if command -v $${CC:-gcc} >/dev/null; then \
+		echo 'go test -race $(RACE)'; CGO_ENABLED=1 go test -race -short -timeout 10m $(RACE); \
+	else echo 'skipped: the race detector needs a C compiler (CC or gcc), none is installed'; fi
+
+.PHONY: bench
+bench: ## run the benchmarks of every module once
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf bin dist
