@@ -1,0 +1,49 @@
+package exec
+
+import (
+	"context"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// Env is what one execution of a statement reads its world from. The caller
+// makes one for each execution and does not change it meanwhile.
+type Env struct {
+	// Snapshot is the state that the statement reads.
+	Snapshot Snapshot
+	// Now is the statement's time: what NOW() gives wherever it stands.
+	// The zero time means the time at which the execution starts.
+	Now time.Time
+	// User and Role are the caller, Namespace the current namespace.
+	User      ident.UserID
+	Role      ident.Role
+	Namespace ident.NamespaceID
+	// NodeID goes into SNOWFLAKE_ID values: 0 to 1023.
+	NodeID int
+	// MemoryLimit is how many bytes the execution may hold at a time in hash
+	// tables, sorts and materialised results; past it comes
+	// RESOURCE_EXHAUSTED. 0: DefaultMemoryLimit.
+	MemoryLimit int64
+	// Parallelism is how many goroutines a query may use at most; 0 and 1:
+	// the caller's own only.
+	Parallelism int
+	// BatchSize is how many rows a batch that operators make has at most;
+	// 0: vector.BatchSize. Tests vary it.
+	BatchSize int
+}
+
+// DefaultMemoryLimit is the memory of a query whose Env sets no limit.
+const DefaultMemoryLimit = 256 << 20
+
+// Rows gives a query's result. One goroutine uses it.
+type Rows interface {
+	// Next gives the next batch, which has at least one row, or nil at the
+	// end. The batch is valid until the next call. After an error, or the
+	// end, Next gives the same again.
+	Next(ctx context.Context) (*vector.Batch, error)
+	// Close frees what the query holds; it may be called twice, and at any
+	// time.
+	Close()
+}
