@@ -1,0 +1,265 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/wire"
+)
+
+// Root is the repository's root directory.
+func Root() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "."
+		}
+		dir = parent
+	}
+}
+
+type binary struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+var serverBinary, clientBinary binary
+
+// buildDir is where the binaries of this run lie; Main removes it.
+var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "kalamdb-test-") })
+
+func (b *binary) build(t testing.TB, pkg, name string) string {
+	t.Helper()
+	b.once.Do(func() {
+		dir, err := buildDir()
+		if err != nil {
+			b.err = err
+			return
+		}
+		b.path = filepath.Join(dir, name)
+		cmd := exec.Command("go", "build", "-o", b.path, pkg)
+		cmd.Dir = Root()
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		}
+	})
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.path
+}
+
+// ServerBinary builds the server, once, and tells where it is.
+func ServerBinary(t testing.TB) string { return serverBinary.build(t, "./server", "kalamdb-server") }
+
+// ClientBinary builds kalam-cli, once, and tells where it is.
+func ClientBinary(t testing.TB) string {
+	return clientBinary.build(t, "./cli/cmd/kalam-cli", "kalam-cli")
+}
+
+// Main runs a package's tests and removes the binaries afterwards. Call it
+// from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if dir, err := buildDir(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// Secret signs the tokens of every server that the harness starts.
+const Secret = "a secret for tests that is long enough for HS256"
+
+// Server is a server process.
+type Server struct {
+	URL string
+	// Dir is its data directory.
+	Dir string
+
+	t    testing.TB
+	bin  string
+	port int
+	env  []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+	log  lockedBuffer
+}
+
+// Start starts a server on a fresh data directory and waits until it is
+// healthy. Each env is a KALAMDB_… assignment. The server ends with the test.
+func Start(t testing.TB, env ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, Dir: t.TempDir(), bin: ServerBinary(t), env: env}
+	s.Restart()
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", s.Log())
+		}
+	})
+	return s
+}
+
+// Restart starts the process again after Kill or Stop, on the same data.
+func (s *Server) Restart() {
+	s.t.Helper()
+	var err error
+	for range 5 {
+		if err = s.start(); err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("start the server: %v\n%s", err, s.Log())
+}
+
+func (s *Server) start() error {
+	if s.port == 0 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		s.port = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+	}
+	s.URL = "http://127.0.0.1:" + strconv.Itoa(s.port)
+	cmd := exec.Command(s.bin)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(),
+		"KALAMDB_SERVER_PORT="+strconv.Itoa(s.port),
+		"KALAMDB_DATA_DIR="+filepath.Join(s.Dir, "data"),
+		"KALAMDB_STORAGE_DEFAULT_LOCATION="+filepath.Join(s.Dir, "storage"),
+		"KALAMDB_AUTH_JWT_SECRET="+Secret,
+		"KALAMDB_RATE_LIMIT_ENABLED=false",
+	)
+	cmd.Env = append(cmd.Env, s.env...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.cmd, s.done = cmd, done
+	s.mu.Unlock()
+	go func() {
+		err := cmd.Wait()
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
+		close(done)
+	}()
+	if err := s.waitHealthy(done); err != nil {
+		_ = cmd.Process.Kill()
+		<-done
+		s.port = 0
+		return err
+	}
+	return nil
+}
+
+// startLimit is how long a server may take to become healthy on a machine
+// that is busy with other tests.
+const startLimit = 30 * time.Second
+
+func (s *Server) waitHealthy(done <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return errors.New("the server ended at once")
+		case <-ctx.Done():
+			return errors.New("the server did not become healthy")
+		case <-tick.C:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+wire.PathHealth, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+}
+
+// Kill ends the process at once, as kill -9 does, and waits for its end.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop asks the process to end and waits; it fails the test when the process
+// ends with another exit code than 0.
+func (s *Server) Stop() {
+	s.t.Helper()
+	s.end(syscall.SIGTERM)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		s.t.Errorf("the server stopped with %v", s.err)
+	}
+}
+
+func (s *Server) end(sig os.Signal) {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(sig)
+	<-done
+}
+
+// PID is the process's id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Log is what the process has written so far.
+func (s *Server) Log() string { return s.log.String() }
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.ToValidUTF8(b.buf.String(), "?")
+}
