@@ -1,0 +1,240 @@
+package badgerkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+var _ kv.Backend = (*Backend)(nil)
+
+// maxKnown bounds the cache of partitions that are known to exist.
+const maxKnown = 1 << 16
+
+// Backend is an open Badger database.
+//
+// Locks, in the order in which they are taken: maintaining, writing, mu. The
+// first two are channels of one place, so that waiting ends with the context.
+type Backend struct {
+	db     *badger.DB
+	opt    Options
+	limits kv.Limits
+	closed atomic.Bool
+	// failed is the first error of the medium during a write. What it left in
+	// memory is not known to be on disk, so nothing may be written after it.
+	failed atomic.Pointer[dberr.Error]
+
+	// maintaining is held by drops and compactions: Badger stops and starts
+	// its compactors in both and does not expect them side by side.
+	maintaining chan struct{}
+	// writing is held by whoever writes. Badger commits one transaction after
+	// the other anyhow; taking turns here keeps timestamps in commit order.
+	writing chan struct{}
+
+	// The fields below belong to the holder of writing.
+
+	known      map[kv.Partition]struct{}
+	arena      []byte
+	folder     folder
+	freeUntil  int64 // bytes that may be written before the disk is looked at again
+	journalled uint64
+	// step, set by tests, is called before each named step of a large batch;
+	// its error ends the batch there as a crash would.
+	step func(name string) error
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	visible uint64
+	// oldest and newest are the ends of the list of read points in use; Badger
+	// must keep what the oldest sees.
+	oldest, newest *readPoint
+	open           map[*snapshot]struct{}
+}
+
+// Open opens the database in a folder, and finishes what a crash left behind.
+// It fails when another process, or another Backend, has the folder open.
+func Open(opt Options) (*Backend, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open badger: %w", err)
+	}
+	bo := badger.DefaultOptions(opt.Dir).
+		WithSyncWrites(!opt.NoSync).
+		WithMemTableSize(opt.MemTable).
+		WithNumMemtables(2).
+		WithBlockCacheSize(opt.BlockCache).
+		WithIndexCacheSize(opt.IndexCache).
+		WithValueLogFileSize(opt.ValueLogFile).
+		WithNumCompactors(opt.Compactors).
+		WithMetricsEnabled(false).
+		WithDetectConflicts(false).
+		WithLogger(logBridge{opt.Logger})
+	db, err := badger.OpenManaged(bo)
+	if err != nil {
+		if strings.Contains(err.Error(), "directory lock") {
+			return nil, dberr.New(dberr.StorageUnavailable, "The data directory is in use by another process.").
+				WithHint("Stop the other server, or give this one a data directory of its own (%s).", opt.Dir).
+				Wrap(err)
+		}
+		return nil, fmt.Errorf("open badger: %w", err)
+	}
+	b := &Backend{
+		db:          db,
+		opt:         opt,
+		maintaining: make(chan struct{}, 1),
+		writing:     make(chan struct{}, 1),
+		known:       make(map[kv.Partition]struct{}),
+		visible:     db.MaxVersion(),
+		open:        make(map[*snapshot]struct{}),
+		limits: kv.Limits{
+			// A step may carry a registry entry with it.
+			BatchLen:     int(db.MaxBatchCount()/2) - 2,
+			BatchSize:    db.MaxBatchSize() / 2,
+			MaxBatchSize: opt.MaxBatch,
+		},
+	}
+	b.db.SetDiscardTs(b.visible)
+	b.folder.dir = opt.Dir
+	if !opt.NoSync {
+		if err := b.folder.open(); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	if err := b.recoverJournal(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open badger: finish large batch: %w", err), db.Close())
+	}
+	return b, nil
+}
+
+// Limits implements kv.Backend.
+func (b *Backend) Limits() kv.Limits { return b.limits }
+
+// Size implements kv.Backend: the bytes that the files take on the disk, which
+// for Badger's sparse log files are fewer than their lengths.
+func (b *Backend) Size(ctx context.Context) (int64, error) {
+	if b.closed.Load() {
+		return 0, kv.ErrClosed
+	}
+	var total int64
+	err := filepath.WalkDir(b.opt.Dir, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // merged away meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		total += diskBytes(info)
+		return nil
+	})
+	switch {
+	case err == nil:
+		return total, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	}
+	return 0, unavailable("read", fmt.Errorf("measure files: %w", err))
+}
+
+// Compact implements kv.Backend: it merges the tree's levels, which drops
+// deleted keys, then rewrites files of large values that are half garbage.
+func (b *Backend) Compact(ctx context.Context) error {
+	if err := acquire(ctx, b.maintaining); err != nil {
+		return err
+	}
+	defer release(b.maintaining)
+	if b.closed.Load() {
+		return kv.ErrClosed
+	}
+	if err := b.db.Flatten(1); err != nil {
+		return unavailable("written", fmt.Errorf("flatten: %w", err))
+	}
+	for ctx.Err() == nil {
+		switch err := b.db.RunValueLogGC(0.5); {
+		case err == nil:
+		case errors.Is(err, badger.ErrNoRewrite):
+			return nil
+		default:
+			return unavailable("written", fmt.Errorf("collect value log: %w", err))
+		}
+	}
+	return ctx.Err()
+}
+
+// Close implements kv.Backend.
+func (b *Backend) Close() error {
+	if !b.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	b.maintaining <- struct{}{}
+	defer release(b.maintaining)
+	b.writing <- struct{}{}
+	defer release(b.writing)
+	for {
+		s := b.anyOpen()
+		if s == nil {
+			break
+		}
+		s.end(kv.ErrClosed)
+	}
+	if err := b.db.Close(); err != nil {
+		return unavailable("written", fmt.Errorf("close badger: %w", err))
+	}
+	return nil
+}
+
+func (b *Backend) anyOpen() *snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.open {
+		return s
+	}
+	return nil
+}
+
+// acquire takes a lock, or gives up with the context.
+func acquire(ctx context.Context, lock chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func release(lock chan struct{}) { <-lock }
+
+// unavailable is the coded error for a failure of the medium. done says what
+// could not be done to it.
+func unavailable(done string, cause error) *dberr.Error {
+	return dberr.New(dberr.StorageUnavailable, "The storage cannot be "+done+" now.").Wrap(cause)
+}
