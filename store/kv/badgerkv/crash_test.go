@@ -1,0 +1,278 @@
+package badgerkv
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+func mustOpen(t *testing.T, dir string) *Backend {
+	t.Helper()
+	b, err := Open(Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func mustWrite(t *testing.T, b *Backend, p kv.Partition, key, value string) {
+	t.Helper()
+	var batch kv.Batch
+	batch.Put(p, []byte(key), []byte(value))
+	if err := b.Write(t.Context(), &batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// state reads a partition as a map, and checks that its name is listed when it
+// has keys.
+func state(t *testing.T, b *Backend, p kv.Partition) map[string]string {
+	t.Helper()
+	s, err := b.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	m := map[string]string{}
+	it := s.Scan(p, kv.Range{})
+	defer it.Close()
+	for it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[string(it.Key())] = string(v)
+	}
+	if it.Err() != nil {
+		t.Fatal(it.Err())
+	}
+	return m
+}
+
+// TestLargeBatchCrash ends a large batch before each of its transactions, and
+// finds all or nothing of it after opening again.
+func TestLargeBatchCrash(t *testing.T) {
+	const n = 60_000
+	for _, c := range []struct {
+		step string
+		nth  int
+		all  bool
+	}{
+		{stepJournal, 1, false},
+		{stepJournal, 3, false},
+		{stepMark, 1, false},
+		{stepApply, 1, true},
+		{stepApply, 3, true},
+		{stepClear, 1, true},
+		{"", 0, true},
+	} {
+		t.Run(fmt.Sprint(c.step, c.nth), func(t *testing.T) {
+			dir := t.TempDir()
+			b := mustOpen(t, dir)
+			mustWrite(t, b, "p", "before", "1")
+			mustWrite(t, b, "p", "removed", "1")
+			var batch kv.Batch
+			batch.Delete("p", []byte("removed"))
+			for i := range n {
+				batch.Put("new", fmt.Appendf(nil, "%06d", i), []byte("a value of some length, for bytes"))
+			}
+			batch.Delete("new", []byte("000000"))
+			batch.CreatePartition("empty")
+			crash := errors.New("crash")
+			seen := 0
+			b.step = func(step string) error {
+				if step == c.step {
+					if seen++; seen == c.nth {
+						return crash
+					}
+				}
+				return nil
+			}
+			err := b.Write(t.Context(), &batch)
+			if c.step == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				if !errors.Is(err, crash) || dberr.CodeOf(err) != dberr.StorageUnavailable {
+					t.Fatalf("write: %v", err)
+				}
+				// Until it is opened again nothing of the batch shows, and
+				// nothing else may be written over its parts.
+				if got := state(t, b, "new"); len(got) != 0 {
+					t.Errorf("%d keys show after a failed write", len(got))
+				}
+				if got := state(t, b, "p"); len(got) != 2 {
+					t.Errorf("old keys after a failed write: %v", got)
+				}
+				var small kv.Batch
+				small.Put("p", []byte("k"), nil)
+				if err := b.Write(t.Context(), &small); dberr.CodeOf(err) != dberr.StorageUnavailable {
+					t.Errorf("write after a failure: %v", err)
+				}
+			}
+			for range 2 {
+				if err := b.Close(); err != nil {
+					t.Fatal(err)
+				}
+				b = mustOpen(t, dir)
+				wantNew, wantOld, wantParts := 0, 2, 1
+				if c.all {
+					wantNew, wantOld, wantParts = n-1, 1, 3
+				}
+				names, err := kv.Partitions(b, "")
+				if err != nil || len(names) != wantParts {
+					t.Errorf("partitions: %q, %v", names, err)
+				}
+				if got := len(state(t, b, "new")); got != wantNew {
+					t.Errorf("%d new keys, want %d", got, wantNew)
+				}
+				if got := state(t, b, "p"); len(got) != wantOld {
+					t.Errorf("old keys: %v", got)
+				}
+				journal := b.db.NewTransactionAt(b.latest(), false)
+				if keys, err := firstKeys(journal, []byte{journalTag}, 1000); err != nil || len(keys) != 0 {
+					t.Errorf("%d journal keys are left, %v", len(keys), err)
+				}
+				journal.Discard()
+			}
+			mustWrite(t, b, "p", "after", "1")
+		})
+	}
+}
+
+func TestDamagedJournal(t *testing.T) {
+	for name, entry := range map[string][]byte{
+		"no key":      {0},
+		"long key":    {0, 200, 1, 'x'},
+		"no value":    {0, 1, 'k'},
+		"long value":  {0, 1, 'k', 9, 'x'},
+		"huge length": {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			b := mustOpen(t, dir)
+			ts := b.nextTs()
+			txn := b.db.NewTransactionAt(ts, true)
+			if err := errors.Join(txn.Set(journalChunkKey(1, 0), entry), txn.Set(journalMarkKey(1), nil), txn.CommitAt(ts, nil)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b, err := Open(Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)}); err == nil {
+				b.Close()
+				t.Error("a damaged journal was taken")
+			}
+		})
+	}
+}
+
+// TestDiskFull refuses writes while the disk is full and takes them again
+// afterwards; reading goes on.
+func TestDiskFull(t *testing.T) {
+	b := mustOpen(t, t.TempDir())
+	mustWrite(t, b, "p", "a", "1")
+	b.folder.freeBytes = func(string) (int64, bool) { return 1 << 20, true }
+	b.freeUntil = 0
+	var batch kv.Batch
+	batch.Put("p", []byte("b"), []byte("2"))
+	for range 3 {
+		if err := b.Write(t.Context(), &batch); dberr.CodeOf(err) != dberr.StorageUnavailable {
+			t.Fatalf("write to a full disk: %v", err)
+		}
+	}
+	if got := state(t, b, "p"); len(got) != 1 {
+		t.Errorf("state: %v", got)
+	}
+	b.folder.freeBytes = nil
+	if err := b.Write(t.Context(), &batch); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t, b, "p"); len(got) != 2 {
+		t.Errorf("state: %v", got)
+	}
+	b.folder.freeBytes = func(string) (int64, bool) { return 0, false }
+	b.freeUntil = 0
+	mustWrite(t, b, "p", "c", "3")
+}
+
+func TestFolderFindsNewFiles(t *testing.T) {
+	dir := t.TempDir()
+	touch := func(name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch("00007.mem")
+	touch("000002.vlog")
+	touch("notes.mem")
+	f := folder{dir: dir}
+	if err := f.open(); err != nil || f.memFile != 7 || f.valueFile != 2 {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	touch("00009.mem") // 8 has come and gone
+	touch("00010.mem")
+	touch("000003.vlog")
+	if err := f.syncNew(); err != nil || f.memFile != 10 || f.valueFile != 3 {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	f.dir = filepath.Join(dir, "gone")
+	f.memFile = 0
+	if err := f.syncNew(); err != nil {
+		t.Errorf("no new files: %v", err)
+	}
+	if err := f.open(); err == nil {
+		t.Error("a missing folder was synced")
+	}
+}
+
+// TestReadPoints checks that Badger is told to keep what the oldest snapshot
+// sees, and that nothing piles up.
+func TestReadPoints(t *testing.T) {
+	b := mustOpen(t, t.TempDir())
+	var open []kv.Snapshot
+	for i := range 6 {
+		mustWrite(t, b, "p", "k", fmt.Sprint(i))
+		for range 2 {
+			s, err := b.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, s)
+		}
+	}
+	count := func() (n int) {
+		for p := b.oldest; p != nil; p = p.newer {
+			n++
+		}
+		return n
+	}
+	if count() != 6 {
+		t.Errorf("%d read points, want 6", count())
+	}
+	for i, s := range open[2:10] { // the middle ones
+		s.Release()
+		if want := 6 - (i+1)/2; count() != want {
+			t.Errorf("%d read points, want %d", count(), want)
+		}
+	}
+	for i, want := range map[int]string{0: "0", 1: "0", 10: "5"} {
+		if v, ok, err := open[i].Get("p", []byte("k")); string(v) != want || !ok || err != nil {
+			t.Errorf("snapshot %d: %q, %v, %v", i, v, ok, err)
+		}
+	}
+	for _, s := range open {
+		s.Release()
+	}
+	if count() != 0 || b.newest != nil {
+		t.Errorf("%d read points are left", count())
+	}
+}
