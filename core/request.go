@@ -8,6 +8,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -111,6 +112,11 @@ type SubscribeRequest struct {
 	// Options are all options as the client wrote them, a JSON object, shown
 	// in system.live_queries.
 	Options json.RawMessage
+	// Mux is who reads the subscription beside others, so that a connection
+	// needs no goroutine for each; nil: a reader of its own calls Next. Tag is
+	// the reader's own. Both go into the live.Spec as they are.
+	Mux *live.Mux
+	Tag any
 }
 
 // Health says whether the engine can do its work.
