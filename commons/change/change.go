@@ -53,6 +53,8 @@ type Event struct {
 	Old sqltype.Row
 	// OldSeq is the sequence number that the row had before.
 	OldSeq Seq
+	// OldTime is when that version was committed; zero when it is not known.
+	OldTime time.Time
 	// New is the row after an Insert or Update. After a Delete it is the row
 	// that was deleted, so that it can be shown.
 	New sqltype.Row

@@ -1,0 +1,322 @@
+package live
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+)
+
+// maxBatchRows is how many rows a message has at most; a larger commit comes
+// in several.
+const maxBatchRows = 256
+
+// dispatcher turns changes into batches. It belongs to one shard's goroutine.
+type dispatcher struct {
+	hub   *Hub
+	shard *shard
+
+	topic *topic
+	event *change.Event
+	// before and after are the event's rows in scan order at a width of
+	// declared columns; made again when a plan has another width.
+	before, after       sqltype.Row
+	beforeBuf, afterBuf sqltype.Row
+	width               int
+	opened              []*projection
+	ended               []*Subscription
+	failed              []failure
+	visit               func(*group)
+}
+
+// failure is an error that ends all subscriptions of a projection.
+type failure struct {
+	proj *projection
+	subs []*Subscription
+	err  error
+}
+
+// dispatch hands a run of changes of one topic, all of one call of Publish, to
+// the subscriptions that they concern.
+func (d *dispatcher) dispatch(t *topic, run []entry) {
+	if d.visit == nil {
+		d.visit = d.offer
+	}
+	t.mu.Lock()
+	d.topic = t
+	for i := range run {
+		e := run[i].event
+		d.event, d.width = e, -1
+		before := e.Old
+		if e.Op == change.Insert {
+			before = nil
+		}
+		t.index.Visit(before, e.New, d.visit)
+	}
+	for i, p := range d.opened {
+		d.flush(p)
+		d.opened[i] = nil
+	}
+	d.opened = d.opened[:0]
+	t.mu.Unlock()
+	d.topic, d.event = nil, nil
+	d.settle()
+}
+
+// settle ends the subscriptions that cannot go on. It runs without the topic's
+// lock, which ending needs.
+func (d *dispatcher) settle() {
+	for i, f := range d.failed {
+		for _, s := range f.subs {
+			s.finish(&Closed{Reason: ReasonError, Err: f.err})
+		}
+		d.failed[i] = failure{}
+	}
+	d.failed = d.failed[:0]
+	for i, s := range d.ended {
+		d.hub.forget(s)
+		d.ended[i] = nil
+	}
+	d.ended = d.ended[:0]
+}
+
+// scan brings the event's rows into scan order for plans with so many declared
+// columns. A row of another schema version is cut or filled with NULLs: ADD
+// COLUMN appends, and any other ALTER comes with a Rebind.
+func (d *dispatcher) scan(width int) {
+	if d.width == width {
+		return
+	}
+	d.width = width
+	e := d.event
+	d.afterBuf = fill(d.afterBuf, e.New, width, e.Seq, sqltype.NewInt(sqltype.Timestamp, e.Time.UnixMicro()), e.Op == change.Delete)
+	d.after = d.afterBuf
+	d.before = nil
+	if e.Op == change.Insert {
+		return
+	}
+	old := e.Old
+	if old == nil {
+		old = e.New
+	}
+	updated := sqltype.NullOf(sqltype.Timestamp)
+	if !e.OldTime.IsZero() {
+		updated = sqltype.NewInt(sqltype.Timestamp, e.OldTime.UnixMicro())
+	}
+	d.beforeBuf = fill(d.beforeBuf, old, width, e.OldSeq, updated, false)
+	d.before = d.beforeBuf
+}
+
+func fill(buf, row sqltype.Row, width int, seq change.Seq, updated sqltype.Value, deleted bool) sqltype.Row {
+	if cap(buf) < width+3 {
+		buf = make(sqltype.Row, width+3)
+	}
+	buf = buf[:width+3]
+	n := copy(buf[:width], row)
+	clear(buf[n:width])
+	buf[width] = sqltype.NewBigInt(int64(seq))
+	buf[width+1] = updated
+	buf[width+2] = sqltype.NewBool(deleted)
+	return buf
+}
+
+// offer asks a filter what the event means to its result.
+func (d *dispatcher) offer(g *group) {
+	first := g.projs[0]
+	kind, err := d.classify(first)
+	if err != nil {
+		for _, p := range g.projs {
+			d.fail(p, fmt.Errorf("evaluate the filter: %w", err))
+		}
+		return
+	}
+	if kind == 0 {
+		return
+	}
+	for _, p := range g.projs {
+		d.add(p, kind)
+	}
+}
+
+// classify finds what happened to the result of the projection's filter: 0 is
+// nothing.
+func (d *dispatcher) classify(p *projection) (Kind, error) {
+	ev := p.evaluator()
+	d.scan(len(p.plan.Table.Columns))
+	d.hub.stats.evaluated.Add(1)
+	was, is := false, false
+	var err error
+	if d.before != nil {
+		if was, err = ev.Match(d.before); err != nil {
+			return 0, err
+		}
+	}
+	// A deleted row is out of the result, whatever the filter says of it,
+	// unless the query asks for deleted rows and this one was not in before.
+	if d.event.Op != change.Delete || !was && p.plan.NamesDeleted {
+		if is, err = ev.Match(d.after); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case was && is:
+		return Update, nil
+	case is:
+		return Insert, nil
+	case was:
+		return Delete, nil
+	}
+	return 0, nil
+}
+
+func (d *dispatcher) fail(p *projection, err error) {
+	for _, f := range d.failed {
+		if f.proj == p {
+			return
+		}
+	}
+	d.failed = append(d.failed, failure{p, slices.Clone(p.subs), err})
+}
+
+const batchBytes = int(unsafe.Sizeof(Batch{}))
+
+// add projects the event's rows into the projection's open batch.
+func (d *dispatcher) add(p *projection, kind Kind) {
+	e := d.event
+	b := p.open
+	if b != nil && (b.Kind != kind || len(b.Rows) >= maxBatchRows || !b.Time.Equal(e.Time)) {
+		d.flush(p)
+		b = nil
+	}
+	l := p.plan.layout()
+	n := len(l.columns)
+	d.scan(len(p.plan.Table.Columns))
+	slab := make(sqltype.Row, n, 2*n)
+	if kind != Insert {
+		slab = slab[:2*n]
+	}
+	row, old := slab[:n:n], slab[n:]
+	w := d.width
+	if err := p.evaluator().Project(d.after, row[:len(p.plan.Columns)]); err != nil {
+		d.fail(p, fmt.Errorf("evaluate the projection: %w", err))
+		return
+	}
+	l.system(row, d.after[w+1], d.after[w+2])
+	if kind != Insert {
+		if err := p.evaluator().Project(d.before, old[:len(p.plan.Columns)]); err != nil {
+			d.fail(p, fmt.Errorf("evaluate the projection: %w", err))
+			return
+		}
+		l.system(old, d.before[w+1], d.before[w+2])
+	}
+	if b == nil {
+		b = &Batch{Kind: kind, Columns: l.columns, Time: e.Time, bytes: batchBytes}
+		b.Rows, b.seqs = b.row1[:0], b.seq1[:0]
+		if kind != Insert {
+			b.Old = b.old1[:0]
+		}
+		p.open = b
+		d.opened = append(d.opened, p)
+		d.hub.stats.messages.Add(1)
+	}
+	b.Rows = append(b.Rows, row)
+	b.seqs = append(b.seqs, e.Seq)
+	b.Seq = e.Seq
+	b.bytes += rowBytes(row)
+	if kind != Insert {
+		b.Old = append(b.Old, old)
+		b.bytes += rowBytes(old)
+	}
+}
+
+// flush puts the projection's open batch into the queues of its subscriptions.
+func (d *dispatcher) flush(p *projection) {
+	b := p.open
+	if b == nil {
+		return
+	}
+	p.open = nil
+	for _, s := range p.subs {
+		if s.push(b) {
+			d.ended = append(d.ended, s)
+		}
+	}
+	d.hub.stats.deliveries.Add(uint64(len(p.subs)))
+}
+
+// lose tells the subscriptions of topics that found the backlog full.
+func (d *dispatcher) lose(topics []*topic) {
+	for _, t := range topics {
+		d.shard.mu.Lock()
+		first, last := t.lostFirst, t.lostLast
+		t.lostFirst, t.lostLast = 0, 0
+		d.shard.mu.Unlock()
+		t.mu.Lock()
+		for _, g := range t.list {
+			for _, p := range g.projs {
+				for _, s := range p.subs {
+					if s.miss(first, last) {
+						d.ended = append(d.ended, s)
+					}
+				}
+			}
+		}
+		t.mu.Unlock()
+		d.settle()
+	}
+}
+
+// rebind moves the shard's subscriptions of a table to new plans.
+func (d *dispatcher) rebind(table ident.TableID, version uint32, rebind func(*Plan) (*Plan, error)) {
+	var topics []*topic
+	d.shard.mu.Lock()
+	for k, t := range d.shard.topics {
+		if k.table == table {
+			topics = append(topics, t)
+		}
+	}
+	d.shard.mu.Unlock()
+	type result struct {
+		plan *Plan
+		err  error
+	}
+	done := make(map[*Plan]result)
+	for _, t := range topics {
+		// The subscriptions are moved one by one, so that the topic's lock
+		// is never held while a statement is compiled.
+		t.mu.Lock()
+		var subs []*Subscription
+		for _, g := range t.list {
+			for _, p := range g.projs {
+				if p.plan.Table.SchemaVersion < version {
+					subs = append(subs, p.subs...)
+				}
+			}
+		}
+		t.mu.Unlock()
+		for _, s := range subs {
+			old := s.Plan()
+			r, ok := done[old]
+			if !ok {
+				r.plan, r.err = rebind(old)
+				if r.err == nil {
+					r.plan.layout()
+				}
+				done[old] = r
+			}
+			if r.err != nil {
+				s.finish(&Closed{Reason: ReasonError, Err: r.err})
+				continue
+			}
+			t.mu.Lock()
+			if t.remove(d.hub, s) {
+				s.replan(r.plan)
+				t.add(d.hub, s)
+			}
+			t.mu.Unlock()
+		}
+	}
+}

@@ -1,0 +1,525 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/wire"
+)
+
+// Reason is why a subscription ended.
+type Reason string
+
+// The reasons.
+const (
+	ReasonKilled       Reason = wire.ReasonKilled
+	ReasonTableDropped Reason = wire.ReasonTableDropped
+	ReasonSlowConsumer Reason = wire.ReasonSlowConsumer
+	ReasonShutdown     Reason = wire.ReasonShutdown
+	// ReasonError is an error of the query itself or of re-reading its rows;
+	// Closed.Err tells.
+	ReasonError Reason = "error"
+	// ReasonUnsubscribed is the reader's own doing.
+	ReasonUnsubscribed Reason = "unsubscribed"
+)
+
+// Closed is the error that a reader gets when its subscription has ended.
+type Closed struct {
+	Reason Reason
+	// Err is the cause with ReasonError.
+	Err error
+}
+
+// Error names the reason.
+func (c *Closed) Error() string {
+	if c.Err != nil {
+		return fmt.Sprintf("subscription closed: %v", c.Err)
+	}
+	return "subscription closed: " + string(c.Reason)
+}
+
+// Unwrap is the cause.
+func (c *Closed) Unwrap() error { return c.Err }
+
+// drains tells whether what is queued is still delivered before the end.
+func (c *Closed) drains() bool {
+	return c.Reason == ReasonShutdown || c.Reason == ReasonTableDropped
+}
+
+// Subscription is one live query. Its life:
+//
+//	buffering → initial rows → catch-up → changes ⇄ resync → ended
+//
+// While it buffers, and while the reader is busy with the rows of a source,
+// changes collect in the bounded queue. floor is the sequence number up to
+// which the reader's state is complete once the current source is read; queued
+// changes at or below it are in that source already and are dropped. When the
+// queue overflows, or the dispatcher lost changes, the queue is dropped and
+// lostFrom remembers the last sequence number that the reader will have
+// complete; as soon as the reader comes it clears the mark, so that changes
+// collect again, and only then opens the Source, whose snapshot therefore has
+// all that was dropped.
+//
+// One goroutine reads a subscription; everything else may be called from any.
+type Subscription struct {
+	hub      *Hub
+	id       ident.LiveID
+	conn     ident.ConnectionID
+	clientID ident.SubscriptionID
+	user     ident.UserID
+	table    ident.TableID
+	query    string
+	options  json.RawMessage
+	mux      *Mux
+	tag      any
+	created  time.Time
+	maxRows  int
+	onSlow   OnSlow
+	listed   bool // guarded by mux.mu
+
+	proj *projection // guarded by the topic's lock, as is at
+	at   int
+
+	changes    atomic.Uint64
+	lastUpdate atomic.Int64 // Unix microseconds
+	resyncs    atomic.Uint64
+
+	reading sync.Mutex // held while the reader is in Poll; guards replays
+	replays []*replay
+
+	mu          sync.Mutex // guards what follows; never held over a callback
+	plan        *Plan
+	queue       []*Batch
+	head        int
+	rows, bytes int
+	started     bool
+	floor       change.Seq
+	lost        bool
+	lostFrom    change.Seq
+	announce    bool // the reader has not heard of the plan's columns
+	closed      *Closed
+}
+
+func newSubscription(h *Hub, spec Spec) *Subscription {
+	s := &Subscription{
+		hub: h, id: spec.ID, conn: spec.Connection, clientID: spec.ClientID, user: spec.User,
+		table: spec.Plan.tableID(), query: spec.Query, options: spec.Options, mux: spec.Mux, tag: spec.Tag,
+		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan,
+	}
+	if spec.Buffer > 0 {
+		s.maxRows = min(s.maxRows, spec.Buffer)
+	}
+	if s.mux == nil {
+		s.mux = NewMux()
+	}
+	return s
+}
+
+func (s *Subscription) key() topicKey { return topicKey{s.table, s.user} }
+
+// ID is the live query's id.
+func (s *Subscription) ID() ident.LiveID { return s.id }
+
+// ClientID is the client's name for it.
+func (s *Subscription) ClientID() ident.SubscriptionID { return s.clientID }
+
+// User is whose rows it sees.
+func (s *Subscription) User() ident.UserID { return s.user }
+
+// Tag is what Spec.Tag was.
+func (s *Subscription) Tag() any { return s.tag }
+
+// Plan is its plan; a Rebind changes it.
+func (s *Subscription) Plan() *Plan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plan
+}
+
+// Info describes it for system.live_queries.
+func (s *Subscription) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := Info{
+		ID: s.id, Connection: s.conn, Subscription: s.clientID, User: s.user, Table: s.plan.Table.Ident(),
+		Query: s.query, Options: s.options, Changes: s.changes.Load(), CreatedAt: s.created,
+		QueuedRows: s.rows, QueuedBytes: s.bytes, Resyncs: s.resyncs.Load(),
+	}
+	if us := s.lastUpdate.Load(); us != 0 {
+		in.LastUpdate = time.UnixMicro(us)
+	}
+	return in
+}
+
+// Start is what a subscription begins with.
+type Start struct {
+	// Seq is the sequence number of a snapshot that was taken after
+	// Register: every change above it is delivered, and none below.
+	Seq change.Seq
+	// Initial are the rows in the result at the snapshot, oldest first, with
+	// the plan's Columns, then _seq, _updated and _deleted. nil: the client
+	// wants none. No change is delivered before its last part.
+	Initial RowSource
+	// CatchUp are the rows that changed since the client was last there, as
+	// Source.Since gives them, at the snapshot. They are delivered as
+	// changes, in front of the live ones.
+	CatchUp RowSource
+}
+
+// Start lets the subscription begin. It is called once, and takes the sources
+// over also when it fails, which it does with a *Closed when the subscription
+// has ended meanwhile.
+func (s *Subscription) Start(st Start) error {
+	s.reading.Lock()
+	s.mu.Lock()
+	if st.Initial != nil {
+		s.replays = append(s.replays, newReplay(st.Initial, Initial, s.plan, st.Seq))
+	}
+	if st.CatchUp != nil {
+		r := newReplay(st.CatchUp, 0, s.plan, st.Seq)
+		r.catchUp = true
+		s.replays = append(s.replays, r)
+	}
+	closed := s.closed
+	if closed == nil {
+		s.started = true
+		s.raise(st.Seq)
+	}
+	s.mu.Unlock()
+	s.reading.Unlock()
+	if closed != nil {
+		s.release()
+		return closed
+	}
+	s.mux.put(s)
+	return nil
+}
+
+// raise lifts the floor and drops what is below it. The caller holds mu.
+func (s *Subscription) raise(seq change.Seq) {
+	s.floor = max(s.floor, seq)
+	s.lostFrom = max(s.lostFrom, s.floor)
+	old := s.queue[s.head:]
+	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+	for _, b := range old {
+		if b.Kind == Schema {
+			s.enqueue(b)
+		} else if b.Seq > s.floor {
+			s.enqueue(b.after(s.floor))
+		}
+	}
+}
+
+func (s *Subscription) enqueue(b *Batch) {
+	if s.head > 0 && len(s.queue) == cap(s.queue) {
+		n := copy(s.queue, s.queue[s.head:])
+		clear(s.queue[n:])
+		s.queue, s.head = s.queue[:n], 0
+	}
+	s.queue = append(s.queue, b)
+	s.rows += len(b.Rows)
+	s.bytes += b.bytes
+}
+
+// push queues a batch of changes. It is true when that ended the subscription;
+// the caller then has the Hub forget it.
+func (s *Subscription) push(b *Batch) (ended bool) {
+	s.mu.Lock()
+	switch {
+	case s.closed != nil || s.lost || b.Seq <= s.floor:
+		s.mu.Unlock()
+		return false
+	case b.first() <= s.floor:
+		b = b.after(s.floor)
+	}
+	// An empty queue takes any batch: none has more than maxBatchRows rows.
+	if s.rows > 0 && (s.rows+len(b.Rows) > s.maxRows || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes)) {
+		s.hub.stats.dropped.Add(uint64(len(b.Rows)))
+		ended = s.overflow(b.first() - 1)
+	} else {
+		s.enqueue(b)
+	}
+	notify := s.started || ended
+	s.mu.Unlock()
+	if notify {
+		s.mux.put(s)
+	}
+	return ended
+}
+
+// miss notes that the dispatcher lost changes. It is true when that ended the
+// subscription.
+func (s *Subscription) miss(first, last change.Seq) (ended bool) {
+	s.mu.Lock()
+	if s.closed != nil || s.lost || last <= s.floor {
+		s.mu.Unlock()
+		return false
+	}
+	ended = s.overflow(first - 1)
+	notify := s.started || ended
+	s.mu.Unlock()
+	if notify {
+		s.mux.put(s)
+	}
+	return ended
+}
+
+// overflow gives the queue up: what lies in it, and everything above seq, has
+// to be read again, or the subscription ends. The caller holds mu.
+func (s *Subscription) overflow(seq change.Seq) (ended bool) {
+	if s.onSlow == CloseSlow {
+		s.end(&Closed{Reason: ReasonSlowConsumer})
+		return true
+	}
+	for _, b := range s.queue[s.head:] {
+		if b.Kind == Schema {
+			s.announce = true
+		} else {
+			seq = min(seq, b.first()-1)
+		}
+	}
+	s.hub.stats.dropped.Add(uint64(s.rows))
+	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+	s.lost, s.lostFrom = true, max(seq, s.floor)
+	return false
+}
+
+// replan gives the subscription a new plan, from here on in the queue.
+func (s *Subscription) replan(p *Plan) {
+	s.mu.Lock()
+	s.plan = p
+	switch {
+	case s.closed != nil:
+	case s.lost:
+		s.announce = true
+	default:
+		s.enqueue(&Batch{Kind: Schema, Columns: p.Delivered(), bytes: batchBytes})
+	}
+	notify := s.started
+	s.mu.Unlock()
+	if notify {
+		s.mux.put(s)
+	}
+}
+
+// end marks the subscription ended; the first reason counts. The caller holds
+// mu, and later has the Hub forget it.
+func (s *Subscription) end(c *Closed) bool {
+	if s.closed != nil {
+		return false
+	}
+	s.closed = c
+	if !c.drains() {
+		s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+	}
+	s.hub.stats.closed(c.Reason)
+	s.hub.log.Info("live query closed", "live_id", s.id, "user", s.user, "table", s.plan.Table.Ident().String(),
+		"reason", string(c.Reason), "error", c.Err, "changes", s.changes.Load())
+	return true
+}
+
+// finish ends the subscription and takes it out of the hub. False: it had
+// ended before.
+func (s *Subscription) finish(c *Closed) bool {
+	s.mu.Lock()
+	first := s.end(c)
+	s.mu.Unlock()
+	if !first {
+		return false
+	}
+	s.hub.forget(s)
+	s.release()
+	s.mux.put(s)
+	return true
+}
+
+// Close ends the subscription for its reader. It may be called twice, also
+// while Next runs, which then gives a *Closed with ReasonUnsubscribed.
+func (s *Subscription) Close() { s.finish(&Closed{Reason: ReasonUnsubscribed}) }
+
+// release closes the sources of an ended subscription, unless the reader is
+// just using them: then it does so itself when it is done.
+func (s *Subscription) release() {
+	s.mu.Lock()
+	done := s.closed != nil && !s.closed.drains()
+	s.mu.Unlock()
+	if !done || !s.reading.TryLock() {
+		return
+	}
+	for _, r := range s.replays {
+		r.src.Close()
+	}
+	s.replays = nil
+	s.reading.Unlock()
+}
+
+// Next waits for the next message. It is for subscriptions that were
+// registered without a Mux. After the end it gives the same *Closed again.
+func (s *Subscription) Next(ctx context.Context) (Message, error) {
+	for {
+		m, ok, err := s.Poll(ctx)
+		if ok || err != nil {
+			return m, err
+		}
+		select {
+		case <-s.mux.wake:
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
+	}
+}
+
+// Poll gives the next message if there is one. It never waits for a change,
+// but reads initial rows, catch-up and resync from their source, which ctx
+// bounds.
+//
+// Subscriptions that were killed, were too slow or failed end at once; at
+// shutdown and when the table was dropped, what is queued comes first.
+func (s *Subscription) Poll(ctx context.Context) (Message, bool, error) {
+	s.reading.Lock()
+	m, ok, err := s.poll(ctx)
+	s.reading.Unlock()
+	s.release()
+	if ok && m.Kind.IsChange() {
+		now := time.Now()
+		s.changes.Add(uint64(len(m.Rows)))
+		s.lastUpdate.Store(now.UnixMicro())
+		s.hub.stats.delivered.Add(uint64(len(m.Rows)))
+		if !m.CatchUp && !m.Resync {
+			s.hub.stats.latency.observe(now.Sub(m.Time))
+		}
+	}
+	return m, ok, err
+}
+
+func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
+	for {
+		s.mu.Lock()
+		if s.closed != nil && (!s.closed.drains() || s.idle()) {
+			defer s.mu.Unlock()
+			return Message{}, false, s.closed
+		}
+		if !s.started {
+			s.mu.Unlock()
+			return Message{}, false, nil
+		}
+		if len(s.replays) > 0 {
+			s.mu.Unlock()
+			m, ok, err := s.replays[0].next(ctx)
+			if ok {
+				return m, true, nil
+			}
+			if err != nil {
+				return Message{}, false, s.fault(ctx, err)
+			}
+			s.replays[0].src.Close()
+			s.replays = s.replays[1:]
+			continue
+		}
+		s.replays = nil
+		if s.lost {
+			m, ok, err := s.resync(ctx)
+			if ok || err != nil {
+				return m, ok, err
+			}
+			continue
+		}
+		m, ok := s.pop()
+		s.mu.Unlock()
+		return m, ok, nil
+	}
+}
+
+// idle tells whether nothing is left to deliver. The caller holds mu and
+// reading.
+func (s *Subscription) idle() bool {
+	return !s.started || len(s.replays) == 0 && !s.lost && s.head == len(s.queue)
+}
+
+func (s *Subscription) pop() (Message, bool) {
+	if s.head == len(s.queue) {
+		return Message{}, false
+	}
+	b := s.queue[s.head]
+	s.queue[s.head] = nil
+	s.head++
+	s.rows -= len(b.Rows)
+	s.bytes -= b.bytes
+	if s.head == len(s.queue) {
+		s.head = 0
+		if cap(s.queue) > 16 {
+			s.queue = nil // an idle subscription is small
+		} else {
+			s.queue = s.queue[:0]
+		}
+	}
+	return Message{Batch: b}, true
+}
+
+// resync opens the source of what was missed. It gives a message only to
+// announce the columns. The caller holds mu, which it unlocks.
+func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
+	plan, from := s.plan, s.lostFrom
+	if s.announce {
+		s.announce = false
+		s.mu.Unlock()
+		return Message{Batch: &Batch{Kind: Schema, Columns: plan.Delivered()}}, true, nil
+	}
+	s.lost = false
+	s.mu.Unlock()
+
+	src := s.hub.opt.Source
+	if src == nil {
+		return Message{}, false, s.fault(ctx, dberr.New(dberr.ResyncRequired, "the subscription was too slow and its changes are not kept"))
+	}
+	rows, at, err := src.Since(ctx, plan, s.user, from)
+	if err != nil {
+		s.mu.Lock()
+		s.lost, s.lostFrom = true, from // for a reader that comes again
+		s.mu.Unlock()
+		return Message{}, false, s.fault(ctx, err)
+	}
+	s.resyncs.Add(1)
+	s.hub.stats.resyncs.Add(1)
+	r := newReplay(rows, 0, plan, at)
+	r.resync = true
+	s.replays = append(s.replays, r)
+	s.mu.Lock()
+	s.raise(at)
+	s.mu.Unlock()
+	return Message{}, false, nil
+}
+
+// fault is the error that a reader gets when a source failed: that of its own
+// context, or the end of the subscription.
+func (s *Subscription) fault(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	first := s.end(&Closed{Reason: ReasonError, Err: err})
+	closed := s.closed
+	s.mu.Unlock()
+	if first {
+		s.hub.forget(s)
+	}
+	if closed.drains() {
+		// Shutting down: the source went first.
+		s.mu.Lock()
+		s.closed = &Closed{Reason: closed.Reason}
+		s.queue, s.head, s.rows, s.bytes, s.lost = nil, 0, 0, 0, false
+		s.mu.Unlock()
+		for _, r := range s.replays {
+			r.src.Close()
+		}
+		s.replays = nil
+	}
+	return closed
+}
