@@ -2,10 +2,8 @@ module github.com/kalamdb/kalamdb/link
 
 go 1.26.0
 
-require (
-	github.com/kalamdb/kalamdb/commons v0.0.0
-)
+require github.com/kalamdb/kalamdb/commons v0.0.0
 
-replace (
-	github.com/kalamdb/kalamdb/commons => ../commons
-)
+require github.com/coder/websocket v1.8.15
+
+replace github.com/kalamdb/kalamdb/commons => ../commons
