@@ -78,6 +78,7 @@ func (d *dispatcher) settle() {
 	d.failed = d.failed[:0]
 	for i, s := range d.ended {
 		d.hub.forget(s)
+		s.release()
 		d.ended[i] = nil
 	}
 	d.ended = d.ended[:0]

@@ -156,8 +156,7 @@ func (h *Hub) Register(spec Spec) (*Subscription, error) {
 	if err := h.admit(s); err != nil {
 		return nil, err
 	}
-	sh := h.shardOf(s.key())
-	sh.attach(s)
+	h.shardOf(s.key()).attach(s)
 
 	// An ALTER that went through between admit and attach did not see the
 	// subscription in its topic.
@@ -211,7 +210,12 @@ func (h *Hub) admit(s *Subscription) error {
 
 // forget takes an ended subscription out of topic and registry.
 func (h *Hub) forget(s *Subscription) {
-	h.shardOf(s.key()).detach(s)
+	s.mu.Lock()
+	attached := s.attached
+	s.mu.Unlock()
+	if attached {
+		h.shardOf(s.key()).detach(s)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs[s.id] != s {

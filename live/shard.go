@@ -85,9 +85,10 @@ func (s *shard) publish(k topicKey, events []*change.Event) {
 	s.batch++
 	var lost uint64
 	for _, e := range events {
-		if t.lostLast == 0 && s.rows < s.maxRows && s.bytes < s.maxBytes {
+		if t.lostLast == 0 && s.rows < s.maxRows && s.bytes < s.maxBytes && t.queued < s.maxRows/2 {
 			n := eventBytes(e)
 			s.rows++
+			t.queued++
 			s.bytes += min(n, math.MaxInt32)
 			s.queue = append(s.queue, entry{topic: t, event: e, batch: s.batch, bytes: int32(min(n, math.MaxInt32))})
 			continue
@@ -167,6 +168,15 @@ func (s *shard) attach(sub *Subscription) {
 	t.mu.Lock()
 	t.add(s.hub, sub)
 	t.mu.Unlock()
+
+	// One that was ended before this was left for us to take out.
+	sub.mu.Lock()
+	sub.attached = true
+	ended := sub.closed != nil
+	sub.mu.Unlock()
+	if ended {
+		s.detach(sub)
+	}
 }
 
 // detach takes a subscription out of its topic, once.
@@ -235,6 +245,7 @@ func (s *shard) work(d *dispatcher, work []entry) {
 		d.dispatch(work[i].topic, work[i:j])
 		s.mu.Lock()
 		s.rows -= j - i
+		work[i].topic.queued -= j - i
 		s.bytes -= bytes
 		s.mu.Unlock()
 		i = j

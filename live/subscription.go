@@ -104,6 +104,7 @@ type Subscription struct {
 	lost        bool
 	lostFrom    change.Seq
 	announce    bool // the reader has not heard of the plan's columns
+	attached    bool // it is in its topic
 	closed      *Closed
 }
 
@@ -193,12 +194,15 @@ func (s *Subscription) Start(st Start) error {
 		s.raise(st.Seq)
 	}
 	s.mu.Unlock()
+	if closed != nil {
+		s.closeSources()
+	}
 	s.reading.Unlock()
 	if closed != nil {
-		s.release()
 		return closed
 	}
 	s.mux.put(s)
+	s.release() // in case it ended just now
 	return nil
 }
 
@@ -207,7 +211,7 @@ func (s *Subscription) raise(seq change.Seq) {
 	s.floor = max(s.floor, seq)
 	s.lostFrom = max(s.lostFrom, s.floor)
 	old := s.queue[s.head:]
-	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+	s.clear()
 	for _, b := range old {
 		if b.Kind == Schema {
 			s.enqueue(b)
@@ -246,7 +250,8 @@ func (s *Subscription) push(b *Batch) (ended bool) {
 	} else {
 		s.enqueue(b)
 	}
-	notify := s.started || ended
+	// A reader that leaves something in the queue comes again by itself.
+	notify := s.started && (s.lost || len(s.queue)-s.head == 1) || ended
 	s.mu.Unlock()
 	if notify {
 		s.mux.put(s)
@@ -286,7 +291,7 @@ func (s *Subscription) overflow(seq change.Seq) (ended bool) {
 		}
 	}
 	s.hub.stats.dropped.Add(uint64(s.rows))
-	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+	s.clear()
 	s.lost, s.lostFrom = true, max(seq, s.floor)
 	return false
 }
@@ -317,7 +322,7 @@ func (s *Subscription) end(c *Closed) bool {
 	}
 	s.closed = c
 	if !c.drains() {
-		s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+		s.clear()
 	}
 	s.hub.stats.closed(c.Reason)
 	s.hub.log.Info("live query closed", "live_id", s.id, "user", s.user, "table", s.plan.Table.Ident().String(),
@@ -340,9 +345,22 @@ func (s *Subscription) finish(c *Closed) bool {
 	return true
 }
 
-// Close ends the subscription for its reader. It may be called twice, also
-// while Next runs, which then gives a *Closed with ReasonUnsubscribed.
-func (s *Subscription) Close() { s.finish(&Closed{Reason: ReasonUnsubscribed}) }
+// Close ends the subscription for its reader and frees what it holds. It may
+// be called twice, also while Next runs, which then gives a *Closed with
+// ReasonUnsubscribed. Who registers a subscription closes it in the end.
+func (s *Subscription) Close() {
+	c := &Closed{Reason: ReasonUnsubscribed}
+	if s.finish(c) {
+		return
+	}
+	s.mu.Lock()
+	if s.closed.drains() {
+		s.closed = c
+		s.clear()
+	}
+	s.mu.Unlock()
+	s.release()
+}
 
 // release closes the sources of an ended subscription, unless the reader is
 // just using them: then it does so itself when it is done.
@@ -353,17 +371,26 @@ func (s *Subscription) release() {
 	if !done || !s.reading.TryLock() {
 		return
 	}
+	s.closeSources()
+	s.reading.Unlock()
+}
+
+// closeSources closes what is left of the sources. The caller holds reading.
+func (s *Subscription) closeSources() {
 	for _, r := range s.replays {
 		r.src.Close()
 	}
 	s.replays = nil
-	s.reading.Unlock()
 }
+
+// clear drops the queue. The caller holds mu.
+func (s *Subscription) clear() { s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0 }
 
 // Next waits for the next message. It is for subscriptions that were
 // registered without a Mux. After the end it gives the same *Closed again.
 func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	for {
+		s.mux.take() // so that what comes from now on wakes
 		m, ok, err := s.Poll(ctx)
 		if ok || err != nil {
 			return m, err
@@ -503,23 +530,18 @@ func (s *Subscription) fault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	s.closeSources()
 	s.mu.Lock()
 	first := s.end(&Closed{Reason: ReasonError, Err: err})
 	closed := s.closed
+	if !first {
+		// Ended already, and the source with it: nothing is left to drain.
+		s.clear()
+		s.lost = false
+	}
 	s.mu.Unlock()
 	if first {
 		s.hub.forget(s)
-	}
-	if closed.drains() {
-		// Shutting down: the source went first.
-		s.mu.Lock()
-		s.closed = &Closed{Reason: closed.Reason}
-		s.queue, s.head, s.rows, s.bytes, s.lost = nil, 0, 0, 0, false
-		s.mu.Unlock()
-		for _, r := range s.replays {
-			r.src.Close()
-		}
-		s.replays = nil
 	}
 	return closed
 }

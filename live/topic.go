@@ -12,23 +12,31 @@ import (
 type topic struct {
 	key topicKey
 	// Guarded by the shard's lock: users counts attached subscriptions and
-	// those about to be; lostFirst and lostLast are the changes that found
-	// the backlog full, 0 when there are none.
-	users               int
+	// those about to be; queued is how many changes wait, at most half of the
+	// backlog, so that one busy writer leaves room for others; lostFirst and
+	// lostLast are the changes that found no room, 0 when there are none.
+	users, queued       int
 	lostFirst, lostLast change.Seq
 
 	mu    sync.Mutex // guards what follows; held while a change is dispatched
 	index filter.Index[*group]
 	list  []*group
-	byKey map[string]*group // of list, once it is long
+	byKey map[groupKey]*group // of list, once it is long
 }
 
 // groupsByKey is how many filters a topic may have before it keeps a map.
 const groupsByKey = 16
 
+// groupKey is what makes a filter distinct. Ordinals mean other columns in
+// another version of the table.
+type groupKey struct {
+	filter  string
+	version uint32
+}
+
 // group is one distinct filter of a topic.
 type group struct {
-	key   string
+	key   groupKey
 	equal []filter.Equality
 	at    int // position in the topic's list
 	projs []*projection
@@ -54,7 +62,7 @@ func (p *projection) evaluator() filter.Evaluator {
 	return p.eval
 }
 
-func (t *topic) find(key string) *group {
+func (t *topic) find(key groupKey) *group {
 	if t.byKey != nil {
 		return t.byKey[key]
 	}
@@ -68,14 +76,15 @@ func (t *topic) find(key string) *group {
 
 func (t *topic) add(h *Hub, s *Subscription) {
 	p := s.Plan()
-	g := t.find(p.FilterKey)
+	key := groupKey{p.FilterKey, p.Table.SchemaVersion}
+	g := t.find(key)
 	if g == nil {
-		g = &group{key: p.FilterKey, equal: p.Equal, at: len(t.list)}
+		g = &group{key: key, equal: p.Equal, at: len(t.list)}
 		t.list = append(t.list, g)
 		if t.byKey != nil {
 			t.byKey[g.key] = g
 		} else if len(t.list) > groupsByKey {
-			t.byKey = make(map[string]*group)
+			t.byKey = make(map[groupKey]*group)
 			for _, g := range t.list {
 				t.byKey[g.key] = g
 			}
@@ -84,7 +93,7 @@ func (t *topic) add(h *Hub, s *Subscription) {
 		h.stats.filters.Add(1)
 	}
 	i := slices.IndexFunc(g.projs, func(pr *projection) bool {
-		return pr.plan == p || pr.plan.ProjectionKey == p.ProjectionKey && pr.plan.Table.SchemaVersion == p.Table.SchemaVersion
+		return pr.plan.ProjectionKey == p.ProjectionKey
 	})
 	if i < 0 {
 		i = len(g.projs)
