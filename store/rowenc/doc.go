@@ -11,7 +11,7 @@
 // decided without decoding anything.
 //
 // Decoding is safe on any bytes: what is not a row gives an error with the
-// code INTERNAL, never a panic and never an allocation larger than the row.
+// code INTERNAL, never a panic and never an allocation out of proportion to it.
 //
 // The bytes are described in docs/architecture/formats/rows-and-keys.md.
 package rowenc

@@ -48,6 +48,9 @@ func textSize(v sqltype.Value, t sqltype.Type, depth int) (int, error) {
 	}
 	switch t.Physical() {
 	case sqltype.PhysString:
+		if t.Kind == sqltype.UUID && len(v.Str()) != uuidLen {
+			return 0, mismatch(v, t)
+		}
 		return len(v.Str()), nil
 	case sqltype.PhysDecimal:
 		if s := v.Decimal().Scale(); s < 0 || s > decimal.MaxScale {
