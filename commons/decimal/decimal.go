@@ -526,3 +526,16 @@ func Parse(s string) (Decimal, error) {
 	}
 	return fit(wide, int32(scale))
 }
+
+// Digits is how many decimal digits the coefficient has; 0 for zero.
+func (d Decimal) Digits() int {
+	if v, ok := d.small(); ok {
+		n := 0
+		for u := abs(v); u > 0; u /= 10 {
+			n++
+		}
+		return n
+	}
+	b := d.Big()
+	return len(b.Abs(b).String())
+}

@@ -1,0 +1,180 @@
+package builtin
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+)
+
+// regexps keeps compiled expressions, because patterns mostly come from a
+// statement's text or parameters and repeat for every row. When it is full it
+// starts afresh, so it is bounded.
+var regexps struct {
+	sync.RWMutex
+	m map[string]*regexp.Regexp
+}
+
+const (
+	maxRegexps       = 512
+	maxRegexpPattern = 64 << 10
+)
+
+// compileRegexp compiles an expression in Go's syntax, or gives the one
+// compiled before.
+func compileRegexp(pattern string) (*regexp.Regexp, error) {
+	regexps.RLock()
+	re := regexps.m[pattern]
+	regexps.RUnlock()
+	if re != nil {
+		return re, nil
+	}
+	if len(pattern) > maxRegexpPattern {
+		return nil, dberr.New(dberr.TooLarge, "regular expression is too long")
+	}
+	// The pattern may share memory with a batch that is reused.
+	pattern = strings.Clone(pattern)
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		why := err.Error()
+		if se, ok := err.(*syntax.Error); ok {
+			why = se.Code.String()
+		}
+		return nil, dberr.Newf(dberr.InvalidSQL, "invalid regular expression: %s", why).WithState("2201B").
+			WithHint("Back references and look-around are not supported.")
+	}
+	regexps.Lock()
+	if regexps.m == nil || len(regexps.m) >= maxRegexps {
+		regexps.m = make(map[string]*regexp.Regexp, maxRegexps)
+	}
+	regexps.m[pattern] = re
+	regexps.Unlock()
+	return re, nil
+}
+
+// Regexp compiles a pattern in PostgreSQL's syntax with its option letters
+// (i, c, n, m, s, x, q, …). g is for the caller.
+func Regexp(pattern, flags string) (*regexp.Regexp, error) {
+	fold, newline, literal, extended := false, false, false, false
+	for _, f := range flags {
+		switch f {
+		case 'i':
+			fold = true
+		case 'c':
+			fold = false
+		case 'n', 'm':
+			newline = true
+		case 's':
+			newline = false
+		case 'p', 'w':
+			newline = f == 'p' || newline
+		case 'x':
+			extended = true
+		case 't':
+			extended = false
+		case 'q':
+			literal = true
+		case 'e', 'b', 'g':
+		default:
+			return nil, dberr.Newf(dberr.InvalidSQL, "invalid regular expression option: %q", string(f)).WithState("22023")
+		}
+	}
+	// Embedded options: ***=literal, ***:advanced, (?i).
+	if rest, ok := strings.CutPrefix(pattern, "***="); ok {
+		literal, pattern = true, rest
+	} else if rest, ok := strings.CutPrefix(pattern, "***:"); ok {
+		pattern = rest
+	}
+	prefix := "(?s)"
+	switch {
+	case fold && newline:
+		prefix = "(?im)"
+	case fold:
+		prefix = "(?is)"
+	case newline:
+		prefix = "(?m)"
+	}
+	if literal {
+		return compileRegexp(prefix + regexp.QuoteMeta(pattern))
+	}
+	return compileRegexp(prefix + translateRegexp(pattern, extended))
+}
+
+// translateRegexp rewrites what PostgreSQL spells otherwise than Go: \y \m \M
+// for word boundaries, \Z for the end, and the classes and comments of the
+// expanded syntax.
+func translateRegexp(p string, extended bool) string {
+	if !extended && !strings.ContainsAny(p, `\[`) {
+		return p
+	}
+	var b strings.Builder
+	inClass := false
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		switch {
+		case c == '\\' && i+1 < len(p):
+			i++
+			switch e := p[i]; {
+			case inClass:
+				b.WriteByte('\\')
+				b.WriteByte(e)
+			case e == 'y', e == 'm', e == 'M':
+				b.WriteString(`\b`)
+			case e == 'Y':
+				b.WriteString(`\B`)
+			case e == 'Z':
+				b.WriteString(`\z`)
+			case e == 'e':
+				b.WriteString(`\x1b`)
+			case e >= '1' && e <= '9', e == '<' || e == '>':
+				// A back reference stays one, which Go refuses.
+				b.WriteByte('\\')
+				b.WriteByte(e)
+			default:
+				b.WriteByte('\\')
+				b.WriteByte(e)
+			}
+		case inClass:
+			switch {
+			case c == '[' && i+1 < len(p) && p[i+1] == ':':
+				if end := strings.Index(p[i+2:], ":]"); end >= 0 {
+					b.WriteString(p[i : i+2+end+2])
+					i += end + 3
+					continue
+				}
+				b.WriteString(`\[`)
+			case c == '[':
+				b.WriteString(`\[`)
+			default:
+				inClass = c != ']'
+				b.WriteByte(c)
+			}
+		case c == '[':
+			if strings.HasPrefix(p[i:], "[[:<:]]") || strings.HasPrefix(p[i:], "[[:>:]]") {
+				b.WriteString(`\b`)
+				i += 6
+				continue
+			}
+			inClass = true
+			b.WriteByte(c)
+			if i+1 < len(p) && p[i+1] == '^' {
+				b.WriteByte('^')
+				i++
+			}
+			if i+1 < len(p) && p[i+1] == ']' {
+				b.WriteString(`\]`)
+				i++
+			}
+		case extended && strings.IndexByte(" \t\n\r", c) >= 0:
+		case extended && c == '#':
+			for i+1 < len(p) && p[i+1] != '\n' {
+				i++
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

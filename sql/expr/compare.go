@@ -1,0 +1,385 @@
+package expr
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// compareNode is a comparison, or IS [NOT] DISTINCT FROM.
+type compareNode struct {
+	l, r     node
+	op       ast.Op
+	distinct bool
+	lt, rt   sqltype.Type
+	slot     int
+}
+
+// holds tells whether the operator is true of two values whose order is c.
+func holds(op ast.Op, c int) bool {
+	switch op {
+	case ast.OpEq:
+		return c == 0
+	case ast.OpNe:
+		return c != 0
+	case ast.OpLt:
+		return c < 0
+	case ast.OpLe:
+		return c <= 0
+	case ast.OpGt:
+		return c > 0
+	}
+	return c >= 0
+}
+
+func (n *compareNode) test(a, b sqltype.Value) sqltype.Value {
+	if a.IsNull() || b.IsNull() {
+		if !n.distinct {
+			return sqltype.NullOf(sqltype.Boolean)
+		}
+		return sqltype.NewBool((a.IsNull() && b.IsNull()) == (n.op == ast.OpEq))
+	}
+	if a.Kind() == sqltype.Record || a.Kind() == sqltype.JSON {
+		return compareComposite(n.op, a, b, n.distinct)
+	}
+	return sqltype.NewBool(holds(n.op, compareValues(a, b)))
+}
+
+// compareValues is sqltype.Compare with short ways for the common kinds.
+func compareValues(a, b sqltype.Value) int {
+	switch a.Kind().Physical() {
+	case sqltype.PhysInt:
+		if b.Kind().Physical() == sqltype.PhysInt {
+			return cmp.Compare(a.Int(), b.Int())
+		}
+	case sqltype.PhysString:
+		if b.Kind().Physical() == sqltype.PhysString {
+			return strings.Compare(a.Str(), b.Str())
+		}
+	}
+	return sqltype.Compare(a, b)
+}
+
+func (n *compareNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
+	a, err := n.l.row(ev, row)
+	if err != nil {
+		return a, err
+	}
+	b, err := n.r.row(ev, row)
+	if err != nil {
+		return b, err
+	}
+	return n.test(a, b), nil
+}
+
+// sides evaluates both operands. Where both are constant, or one is a
+// constant NULL, constant is the result and l is nil.
+func (n *compareNode) sides(ev *Eval, in *vector.Batch, sel []int32) (l, r *vector.Vector, constant sqltype.Value, err error) {
+	if l, err = n.l.vec(ev, in, sel); err != nil {
+		return nil, nil, constant, err
+	}
+	if r, err = n.r.vec(ev, in, sel); err != nil {
+		return nil, nil, constant, err
+	}
+	if l.Const && r.Const {
+		return nil, nil, n.test(l.Value(0), r.Value(0)), nil
+	}
+	if !n.distinct && (l.Const && l.IsNull(0) || r.Const && r.IsNull(0)) {
+		return nil, nil, sqltype.NullOf(sqltype.Boolean), nil
+	}
+	return l, r, constant, nil
+}
+
+// generic tells operands for which the kernels are not made: IS DISTINCT FROM
+// with NULLs, and values whose order is not that of their representation.
+func (n *compareNode) generic(l, r *vector.Vector) bool {
+	if n.distinct && (l.Valid != nil || r.Valid != nil) {
+		return true
+	}
+	if n.lt.Kind == sqltype.JSON {
+		return true
+	}
+	switch n.lt.Physical() {
+	case sqltype.PhysInt, sqltype.PhysFloat, sqltype.PhysString, sqltype.PhysBool:
+		return n.rt.Physical() != n.lt.Physical()
+	}
+	return true
+}
+
+func (n *compareNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, error) {
+	l, r, constant, err := n.sides(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return vector.NewConst(sqltype.TBoolean, constant, in.Len()), nil
+	}
+	m := &ev.mem[n.slot]
+	if n.generic(l, r) {
+		return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+			return n.test(l.Value(i), r.Value(i)), nil
+		})
+	}
+	rows := in.Len()
+	out := m.out(sqltype.TBoolean, rows)
+	valid, _ := validity([]*vector.Vector{l, r}, rows)
+	out.Valid = valid
+	if sel == nil {
+		sel = identity(rows)
+	}
+	if valid != nil {
+		sel = m.validRows(sel, valid, rows)
+	}
+	for _, i := range sel {
+		out.Bools[i] = false
+	}
+	hit := m.buffer(1, len(sel))[:len(sel)]
+	for _, i := range compareSelect(n.op, l, r, sel, hit) {
+		out.Bools[i] = true
+	}
+	return out, nil
+}
+
+func (n *compareNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	l, r, constant, err := n.sides(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		if !constant.IsNull() && constant.Bool() == want {
+			return sel, nil
+		}
+		return nil, nil
+	}
+	m := &ev.mem[n.slot]
+	if n.generic(l, r) {
+		out := m.buffer(1, len(sel))
+		for _, i := range sel {
+			if v := n.test(l.Value(int(i)), r.Value(int(i))); !v.IsNull() && v.Bool() == want {
+				out = append(out, i)
+			}
+		}
+		m.sel[1] = out
+		return out, nil
+	}
+	if valid, _ := validity([]*vector.Vector{l, r}, in.Len()); valid != nil {
+		sel = m.validRows(sel, valid, in.Len())
+	}
+	op := n.op
+	if !want {
+		op = negate(op)
+	}
+	return compareSelect(op, l, r, sel, m.buffer(1, len(sel))[:len(sel)]), nil
+}
+
+// negate is the comparison that is true where op is false.
+func negate(op ast.Op) ast.Op {
+	switch op {
+	case ast.OpEq:
+		return ast.OpNe
+	case ast.OpNe:
+		return ast.OpEq
+	case ast.OpLt:
+		return ast.OpGe
+	case ast.OpLe:
+		return ast.OpGt
+	case ast.OpGt:
+		return ast.OpLe
+	}
+	return ast.OpLt
+}
+
+// compareSelect writes those of the rows sel, all valid, at which l op r is
+// true to dst, which is as long as sel, and returns what it wrote.
+func compareSelect(op ast.Op, l, r *vector.Vector, sel, dst []int32) []int32 {
+	if l.Const {
+		l, r, op = r, l, op.Commute()
+	}
+	switch l.Type.Physical() {
+	case sqltype.PhysInt:
+		if r.Const {
+			return selectConst(op, l.Ints, r.Ints[0], sel, dst)
+		}
+		return selectPairs(op, l.Ints, r.Ints, sel, dst)
+	case sqltype.PhysFloat:
+		return selectBy(op, sel, dst, func(i int32) int {
+			return sqltype.CompareFloat(l.Floats[i], r.Floats[r.Index(int(i))])
+		})
+	case sqltype.PhysBool:
+		return selectBy(op, sel, dst, func(i int32) int {
+			return boolRank(l.Bools[i]) - boolRank(r.Bools[r.Index(int(i))])
+		})
+	}
+	if r.Const {
+		return selectTextConst(op, l, r.Str(0), sel, dst)
+	}
+	return selectBy(op, sel, dst, func(i int32) int { return strings.Compare(l.Str(int(i)), r.Str(int(i))) })
+}
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func selectBy(op ast.Op, sel, dst []int32, order func(i int32) int) []int32 {
+	k := 0
+	for _, i := range sel {
+		dst[k] = i
+		if holds(op, order(i)) {
+			k++
+		}
+	}
+	return dst[:k]
+}
+
+// selectConst compares with one value. Each loop advances by the outcome
+// instead of branching on it.
+func selectConst(op ast.Op, a []int64, c int64, sel, dst []int32) []int32 {
+	k := 0
+	switch op {
+	case ast.OpEq:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] == c {
+				k++
+			}
+		}
+	case ast.OpNe:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] != c {
+				k++
+			}
+		}
+	case ast.OpLt:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] < c {
+				k++
+			}
+		}
+	case ast.OpLe:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] <= c {
+				k++
+			}
+		}
+	case ast.OpGt:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] > c {
+				k++
+			}
+		}
+	default:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] >= c {
+				k++
+			}
+		}
+	}
+	return dst[:k]
+}
+
+func selectPairs(op ast.Op, a, b []int64, sel, dst []int32) []int32 {
+	k := 0
+	switch op {
+	case ast.OpEq:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] == b[i] {
+				k++
+			}
+		}
+	case ast.OpNe:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] != b[i] {
+				k++
+			}
+		}
+	case ast.OpLt:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] < b[i] {
+				k++
+			}
+		}
+	case ast.OpLe:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] <= b[i] {
+				k++
+			}
+		}
+	case ast.OpGt:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] > b[i] {
+				k++
+			}
+		}
+	default:
+		for _, i := range sel {
+			dst[k] = i
+			if a[i] >= b[i] {
+				k++
+			}
+		}
+	}
+	return dst[:k]
+}
+
+// selectTextConst compares texts with one; equality looks at the length
+// before the bytes.
+func selectTextConst(op ast.Op, l *vector.Vector, c string, sel, dst []int32) []int32 {
+	if op != ast.OpEq && op != ast.OpNe {
+		return selectBy(op, sel, dst, func(i int32) int { return strings.Compare(l.Str(int(i)), c) })
+	}
+	k := 0
+	want := op == ast.OpEq
+	for _, i := range sel {
+		from, to := l.Offsets[i], l.Offsets[i+1]
+		dst[k] = i
+		if (int(to-from) == len(c) && string(l.Data[from:to]) == c) == want {
+			k++
+		}
+	}
+	return dst[:k]
+}
+
+// compareComposite compares row values field by field in SQL's way (NULL where
+// a NULL field decides), and JSON documents by their content.
+func compareComposite(op ast.Op, a, b sqltype.Value, distinct bool) sqltype.Value {
+	if a.Kind() == sqltype.JSON {
+		return sqltype.NewBool(holds(op, compareJSON(a.Str(), b.Str())))
+	}
+	if distinct {
+		return sqltype.NewBool(holds(op, sqltype.Compare(a, b)))
+	}
+	null := false
+	al, bl := a.List(), b.List()
+	for i := range min(len(al), len(bl)) {
+		if al[i].IsNull() || bl[i].IsNull() {
+			if op != ast.OpEq && op != ast.OpNe {
+				return sqltype.NullOf(sqltype.Boolean)
+			}
+			null = true
+			continue
+		}
+		if c := sqltype.Compare(al[i], bl[i]); c != 0 {
+			return sqltype.NewBool(holds(op, c))
+		}
+	}
+	if null {
+		return sqltype.NullOf(sqltype.Boolean)
+	}
+	return sqltype.NewBool(holds(op, len(al)-len(bl)))
+}

@@ -1,0 +1,251 @@
+package expr
+
+import (
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// inNode is X [NOT] IN (list). Constants of a kind that Go can hash lie in a
+// set; the other items are compared one after the other.
+type inNode struct {
+	x     node
+	not   bool
+	ints  map[int64]struct{}
+	texts map[string]struct{}
+	rest  []node
+	// null says that a constant item is NULL: a miss is then NULL.
+	null bool
+	slot int
+}
+
+func (c *compiler) in(e *InExpr) node {
+	n := &inNode{x: c.node(e.X), not: e.Not, slot: c.slot()}
+	phys := e.X.Type().Physical()
+	for _, item := range e.List {
+		k, constant := item.(*ConstExpr)
+		switch {
+		case constant && k.Value.IsNull():
+			n.null = true
+		case constant && phys == sqltype.PhysInt:
+			if n.ints == nil {
+				n.ints = make(map[int64]struct{}, len(e.List))
+			}
+			n.ints[k.Value.Int()] = struct{}{}
+		case constant && phys == sqltype.PhysString && e.X.Type().Kind != sqltype.JSON:
+			if n.texts == nil {
+				n.texts = make(map[string]struct{}, len(e.List))
+			}
+			n.texts[k.Value.Str()] = struct{}{}
+		default:
+			n.rest = append(n.rest, c.node(item))
+		}
+	}
+	return n
+}
+
+func (n *inNode) result(hit, null bool) sqltype.Value {
+	if !hit && null {
+		return sqltype.NullOf(sqltype.Boolean)
+	}
+	return sqltype.NewBool(hit != n.not)
+}
+
+func (n *inNode) inSet(v sqltype.Value) bool {
+	if n.ints != nil {
+		_, ok := n.ints[v.Int()]
+		return ok
+	}
+	if n.texts != nil {
+		_, ok := n.texts[v.Str()]
+		return ok
+	}
+	return false
+}
+
+func equalValues(a, b sqltype.Value) sqltype.Value {
+	if a.IsNull() || b.IsNull() {
+		return sqltype.NullOf(sqltype.Boolean)
+	}
+	if a.Kind() == sqltype.Record || a.Kind() == sqltype.JSON {
+		return compareComposite(ast.OpEq, a, b, false)
+	}
+	return sqltype.NewBool(compareValues(a, b) == 0)
+}
+
+func (n *inNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
+	v, err := n.x.row(ev, row)
+	if err != nil || v.IsNull() {
+		return sqltype.NullOf(sqltype.Boolean), err
+	}
+	if n.inSet(v) {
+		return n.result(true, false), nil
+	}
+	null := n.null
+	for _, item := range n.rest {
+		w, err := item.row(ev, row)
+		if err != nil {
+			return w, err
+		}
+		switch eq := equalValues(v, w); {
+		case eq.IsNull():
+			null = true
+		case eq.Bool():
+			return n.result(true, false), nil
+		}
+	}
+	return n.result(false, null), nil
+}
+
+func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, error) {
+	x, err := n.x.vec(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	m := &ev.mem[n.slot]
+	rows := in.Len()
+	out := m.out(sqltype.TBoolean, rows)
+	if sel == nil {
+		sel = identity(rows)
+	}
+	miss := m.buffer(0, len(sel))
+	for _, i := range sel {
+		p := x.Index(int(i))
+		if x.Valid != nil && !x.Valid.Get(p) {
+			out.SetNull(int(i))
+			continue
+		}
+		hit := false
+		switch {
+		case n.ints != nil:
+			_, hit = n.ints[x.Ints[p]]
+		case n.texts != nil:
+			_, hit = n.texts[x.Str(p)]
+		}
+		if out.Bools[i] = hit != n.not; !hit {
+			miss = append(miss, i)
+		}
+	}
+	m.sel[0] = miss
+	if n.null {
+		for _, i := range miss {
+			out.SetNull(int(i))
+		}
+	}
+	// Rows that hit an item leave the list, so that later items are not
+	// evaluated for them.
+	for k, item := range n.rest {
+		if len(miss) == 0 {
+			break
+		}
+		w, err := item.vec(ev, in, miss)
+		if err != nil {
+			return nil, err
+		}
+		left := m.buffer(1+k&1, len(miss))
+		for _, i := range miss {
+			switch eq := equalValues(x.Value(int(i)), w.Value(int(i))); {
+			case eq.IsNull():
+				out.SetNull(int(i))
+				left = append(left, i)
+			case eq.Bool():
+				out.Bools[i] = !n.not
+				if out.Valid != nil {
+					out.Valid.Set(int(i))
+				}
+			default:
+				left = append(left, i)
+			}
+		}
+		m.sel[1+k&1], miss = left, left
+	}
+	return out, nil
+}
+
+// quantifiedNode is X op ANY (array) and X op ALL (array).
+type quantifiedNode struct {
+	x, array node
+	all      bool
+	// test compares two values that are not NULL.
+	test func(ev *Eval, a, b sqltype.Value) (bool, error)
+	slot int
+}
+
+func (c *compiler) quantified(e *QuantifiedExpr) node {
+	n := &quantifiedNode{x: c.node(e.X), array: c.node(e.Array), all: e.All, slot: c.slot()}
+	switch e.Op {
+	case ast.OpLike, ast.OpNotLike, ast.OpILike, ast.OpNotILike:
+		kind := ast.Like
+		if e.Op == ast.OpILike || e.Op == ast.OpNotILike {
+			kind = ast.ILike
+		}
+		not := e.Op == ast.OpNotLike || e.Op == ast.OpNotILike
+		slot := c.slot()
+		n.test = func(ev *Eval, a, b sqltype.Value) (bool, error) {
+			p, err := ev.mem[slot].pattern(kind, b.Str(), "\\")
+			if err != nil {
+				return false, err
+			}
+			return p.match(a.Str()) != not, nil
+		}
+	default:
+		op := e.Op
+		n.test = func(_ *Eval, a, b sqltype.Value) (bool, error) {
+			if a.Kind() == sqltype.JSON {
+				return holds(op, compareJSON(a.Str(), b.Str())), nil
+			}
+			return holds(op, compareValues(a, b)), nil
+		}
+	}
+	return n
+}
+
+func (n *quantifiedNode) one(ev *Eval, x, array sqltype.Value) (sqltype.Value, error) {
+	if array.IsNull() {
+		return sqltype.NullOf(sqltype.Boolean), nil
+	}
+	null := false
+	for _, e := range array.List() {
+		if e.IsNull() || x.IsNull() {
+			null = true
+			continue
+		}
+		ok, err := n.test(ev, x, e)
+		if err != nil {
+			return sqltype.Value{}, err
+		}
+		if ok != n.all {
+			return sqltype.NewBool(ok), nil
+		}
+	}
+	if null {
+		return sqltype.NullOf(sqltype.Boolean), nil
+	}
+	return sqltype.NewBool(n.all), nil
+}
+
+func (n *quantifiedNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
+	x, err := n.x.row(ev, row)
+	if err != nil {
+		return x, err
+	}
+	a, err := n.array.row(ev, row)
+	if err != nil {
+		return a, err
+	}
+	return n.one(ev, x, a)
+}
+
+func (n *quantifiedNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, error) {
+	x, err := n.x.vec(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	a, err := n.array.vec(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	return ev.mem[n.slot].collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+		return n.one(ev, x.Value(i), a.Value(i))
+	})
+}
