@@ -5,49 +5,49 @@ type Op uint8
 
 // The operators, by their spelling.
 const (
-	OpInvalid        Op = iota
-	OpEq                // =
-	OpNe                // <>
-	OpLt                // <
-	OpLe                // <=
-	OpGt                // >
-	OpGe                // >=
-	OpAdd               // + (also unary)
-	OpSub               // - (also unary)
-	OpMul               // *
-	OpDiv               // /
-	OpMod               // %
-	OpPow               // ^
-	OpConcat            // ||
-	OpBitAnd            // &
-	OpBitOr             // |
-	OpBitXor            // #
-	OpBitNot            // ~ (unary)
-	OpShl               // <<
-	OpShr               // >>
-	OpJSONGet           // ->
-	OpJSONGetText       // ->>
-	OpJSONPath          // #>
-	OpJSONPathText      // #>>
-	OpJSONDelPath       // #-
-	OpContains          // @>
-	OpContainedBy       // <@
-	OpHasKey            // ?
-	OpHasAnyKey         // ?|
-	OpHasAllKeys        // ?&
-	OpOverlap           // &&
-	OpMatch             // ~
-	OpMatchCI           // ~*
-	OpNotMatch          // !~
-	OpNotMatchCI        // !~*
-	OpStartsWith        // ^@
-	OpAbs               // @ (unary)
-	OpSqrt              // |/ (unary)
-	OpCbrt              // ||/ (unary)
-	OpLike              // LIKE, in QuantifiedExpr only
-	OpNotLike           // NOT LIKE, in QuantifiedExpr only
-	OpILike             // ILIKE, in QuantifiedExpr only
-	OpNotILike          // NOT ILIKE, in QuantifiedExpr only
+	OpInvalid      Op = iota
+	OpEq              // =
+	OpNe              // <>
+	OpLt              // <
+	OpLe              // <=
+	OpGt              // >
+	OpGe              // >=
+	OpAdd             // + (also unary)
+	OpSub             // - (also unary)
+	OpMul             // *
+	OpDiv             // /
+	OpMod             // %
+	OpPow             // ^
+	OpConcat          // ||
+	OpBitAnd          // &
+	OpBitOr           // |
+	OpBitXor          // #
+	OpBitNot          // ~ (unary)
+	OpShl             // <<
+	OpShr             // >>
+	OpJSONGet         // ->
+	OpJSONGetText     // ->>
+	OpJSONPath        // #>
+	OpJSONPathText    // #>>
+	OpJSONDelPath     // #-
+	OpContains        // @>
+	OpContainedBy     // <@
+	OpHasKey          // ?
+	OpHasAnyKey       // ?|
+	OpHasAllKeys      // ?&
+	OpOverlap         // &&
+	OpMatch           // ~
+	OpMatchCI         // ~*
+	OpNotMatch        // !~
+	OpNotMatchCI      // !~*
+	OpStartsWith      // ^@
+	OpAbs             // @ (unary)
+	OpSqrt            // |/ (unary)
+	OpCbrt            // ||/ (unary)
+	OpLike            // LIKE, in QuantifiedExpr only
+	OpNotLike         // NOT LIKE, in QuantifiedExpr only
+	OpILike           // ILIKE, in QuantifiedExpr only
+	OpNotILike        // NOT ILIKE, in QuantifiedExpr only
 	opCount
 )
 
