@@ -40,13 +40,13 @@ type mux struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	subs    map[*Subscription]struct{}
-	routes  map[string]*Subscription // by the name on the current connection
-	conn    *websocket.Conn          // nil while there is none
-	cur     *runner                  // the run that may touch conn and routes; nil when none runs
-	nextID  uint64
-	closed  bool
+	mu     sync.Mutex // guards what follows
+	subs   map[*Subscription]struct{}
+	routes map[string]*Subscription // by the name on the current connection
+	conn   *websocket.Conn          // nil while there is none
+	cur    *runner                  // the run that may touch conn and routes; nil when none runs
+	nextID uint64
+	closed bool
 }
 
 // runner is one life of run. A subscription that comes right after the last
