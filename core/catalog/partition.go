@@ -1,6 +1,6 @@
 package catalog
 
-import "github.com/kalamdb/kalamdb/store/kv"
+import "github.com/kalamdb/kalamdb/store/keyenc"
 
 // Partition holds the catalog's records.
-const Partition kv.Partition = "catalog"
+var Partition = keyenc.CatalogPartition("definitions")

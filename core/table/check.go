@@ -1,0 +1,400 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+// prepared is a write set with everything done that needs no turn: keys and
+// rows are encoded, but for the numbers that only the committer knows.
+type prepared struct {
+	ws        *exec.WriteSet
+	user      ident.UserID
+	partition kv.Partition // of USER, SHARED and the server's own tables
+	stream    bool
+	hard      bool
+	writes    []encoded
+	// steps and size are at least what the batch will grow by.
+	steps int
+	size  int64
+}
+
+// encoded is one write.
+type encoded struct {
+	// key is the row's key after the write; nil for an INSERT into a table
+	// without a primary key, which gets one from its sequence number.
+	key []byte
+	// oldKey is the key before an UPDATE that changes it, else nil; tomb is
+	// what is then left there.
+	oldKey []byte
+	value  []byte
+	tomb   []byte
+	size   int64
+}
+
+// prepare encodes a write set, on the statement's own goroutine.
+func (s *Store) prepare(user ident.UserID, ws *exec.WriteSet) (*prepared, error) {
+	t := ws.Table
+	p := &prepared{ws: ws, stream: t.Type == ident.StreamTable, hard: s.hard[t.ID]}
+	switch {
+	case t.Type.PerUser():
+		if user == "" {
+			return nil, errors.New("write to a user's table without a user")
+		}
+		p.user = user
+		if !p.stream {
+			p.partition = keyenc.UserPartition(t.ID, user)
+		}
+	case t.Type == ident.SharedTable, p.hard:
+		p.partition = keyenc.SharedPartition(t.ID)
+	default:
+		return nil, dberr.Newf(dberr.PermissionDenied, "table %s cannot be changed", t.Ident())
+	}
+	c, err := s.codecs.of(t, s.Catalog())
+	if err != nil {
+		return nil, err
+	}
+	p.writes = make([]encoded, len(ws.Writes))
+	for i := range ws.Writes {
+		w, e := &ws.Writes[i], &p.writes[i]
+		if p.stream && w.Op == change.Update {
+			return nil, dberr.Newf(dberr.Unsupported, "rows of the STREAM table %s cannot be updated", t.Ident()).
+				WithHint("Insert a new row instead.")
+		}
+		if err := p.encode(c, w, e); err != nil {
+			return nil, err
+		}
+		p.steps += 2
+		e.size = int64(2*len(p.partition) + len(e.key) + len(e.oldKey) + len(e.value) + len(e.tomb) + 2*64)
+		p.size += e.size
+	}
+	return p, nil
+}
+
+func (p *prepared) encode(c *codec, w *exec.Write, e *encoded) error {
+	keyed := len(c.key) > 0
+	switch w.Op {
+	case change.Insert:
+		if keyed {
+			e.key = c.appendKey(nil, w.New)
+		}
+	case change.Update:
+		if keyed {
+			old := c.appendKey(nil, w.Old)
+			e.key = c.appendKey(nil, w.New)
+			if string(old) != string(e.key) {
+				e.oldKey = old
+			}
+		} else {
+			e.key = appendRowID(nil, w.RowID)
+		}
+	case change.Delete:
+		if keyed {
+			e.key = c.appendKey(nil, w.Old)
+		} else {
+			e.key = appendRowID(nil, w.RowID)
+		}
+	default:
+		return fmt.Errorf("write with the operation %d", w.Op)
+	}
+	if len(e.key) > kv.MaxKeySize {
+		return dberr.Newf(dberr.TooLarge, "A key of %d bytes is larger than the limit of %d.", len(e.key), kv.MaxKeySize).
+			WithHint("Use shorter values in the primary key.")
+	}
+	if p.stream {
+		return nil
+	}
+	var err error
+	switch {
+	case w.Op == change.Delete && p.hard:
+	case w.Op == change.Delete:
+		e.value, err = c.appendRow(nil, w.Old, true)
+	default:
+		e.value, err = c.appendRow(nil, w.New, false)
+		if err == nil && e.oldKey != nil && !p.hard {
+			e.tomb, err = c.appendRow(nil, w.Old, true)
+		}
+	}
+	if err == nil && len(e.value) > kv.MaxValueSize {
+		err = dberr.Newf(dberr.TooLarge, "A row of %d bytes is larger than the limit of %d.", len(e.value), kv.MaxValueSize)
+	}
+	return err
+}
+
+// errDuplicate marks a UNIQUE_VIOLATION, which may be about a key that the
+// same batch was to write.
+var errDuplicate = errors.New("duplicate key")
+
+// check is step 1 of the protocol for one statement: when it passes, its
+// changes are in the group's overlay, batch and events.
+func (s *Store) check(p *prepared) error {
+	t := p.ws.Table
+	if t.ID >= catalog.FirstTableID && !s.cur.Load().Catalog.Current(t) {
+		return &Conflict{}
+	}
+	g := &s.group
+	g.undo = g.undo[:0]
+	ck := checker{s: s, g: g, p: p, t: t, next: s.seq}
+	if p.stream {
+		ck.ring = ringKey{t.ID, p.user}
+		if r := s.streams.find(ck.ring); r != nil {
+			s.streams.evictRing(r, s.opts.Now().UnixMicro())
+		}
+	}
+	ck.seqs = s.seqScratch[:0]
+	err := ck.run()
+	s.seqScratch = ck.seqs
+	if err != nil {
+		g.rollback()
+		return err
+	}
+	ck.take()
+	s.seq = ck.next
+	g.passed++
+	return nil
+}
+
+// checker is the check of one statement.
+type checker struct {
+	s    *Store
+	g    *group
+	p    *prepared
+	t    *ddl.Table
+	ring ringKey
+	next change.Seq
+	// seqs are the numbers given: for each write that of the row, before it
+	// that of the tombstone at an old key, which is 0 where there is none.
+	seqs  []change.Seq
+	delta count
+}
+
+func (ck *checker) give() change.Seq {
+	ck.next++
+	return ck.next
+}
+
+// lookup is the newest version of a row at this statement's turn.
+func (ck *checker) lookup(key []byte) (version, error) {
+	if v, ok := ck.g.overlay[rowKey{ck.overlayPartition(), string(key)}]; ok {
+		return v, nil
+	}
+	if ck.p.stream {
+		return ck.s.streams.lookup(ck.ring, string(key)), nil
+	}
+	value, found, err := ck.s.cur.Load().kv.Get(ck.p.partition, key)
+	if err != nil || !found {
+		return version{}, err
+	}
+	return versionOf(value)
+}
+
+// overlayPartition tells rings apart, which have no partition.
+func (ck *checker) overlayPartition() kv.Partition {
+	if ck.p.stream && ck.p.partition == "" {
+		ck.p.partition = keyenc.UserPartition(ck.t.ID, ck.p.user)
+	}
+	return ck.p.partition
+}
+
+func (ck *checker) set(key []byte, v version) {
+	ck.g.set(rowKey{ck.overlayPartition(), string(key)}, v)
+}
+
+func (ck *checker) run() error {
+	writes := ck.p.ws.Writes
+	ck.seqs = append(ck.seqs, make([]change.Seq, 2*len(writes))...)
+	// Keys that the statement gives up are free for its other rows, so they go
+	// first: UPDATE t SET id = id + 1 works in whatever order.
+	for i := range writes {
+		if e := &ck.p.writes[i]; e.oldKey != nil {
+			if err := ck.unchanged(e.oldKey, &writes[i]); err != nil {
+				return err
+			}
+			ck.seqs[2*i] = ck.give()
+			ck.set(e.oldKey, version{seq: ck.seqs[2*i], deleted: true})
+			ck.delta.live--
+			if !ck.p.hard {
+				ck.delta.deleted++
+			}
+		}
+	}
+	for i := range writes {
+		w, e := &writes[i], &ck.p.writes[i]
+		seq := ck.give()
+		ck.seqs[2*i+1] = seq
+		switch {
+		case w.Op == change.Insert && e.key == nil:
+			ck.delta.live++
+		case w.Op == change.Insert, e.oldKey != nil:
+			if err := ck.free(e.key, w); err != nil {
+				return err
+			}
+			ck.set(e.key, version{seq: seq})
+			ck.delta.live++
+		default:
+			if err := ck.unchanged(e.key, w); err != nil {
+				return err
+			}
+			ck.set(e.key, version{seq: seq, deleted: w.Op == change.Delete})
+			if w.Op == change.Delete {
+				ck.delta.live--
+				if !ck.p.hard {
+					ck.delta.deleted++
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// unchanged checks that a row is still the one that the statement read.
+func (ck *checker) unchanged(key []byte, w *exec.Write) error {
+	v, err := ck.lookup(key)
+	if err != nil {
+		return err
+	}
+	if !v.live() || v.seq != w.OldSeq {
+		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
+	}
+	return nil
+}
+
+// free checks that a key has no row.
+func (ck *checker) free(key []byte, w *exec.Write) error {
+	v, err := ck.lookup(key)
+	switch {
+	case err != nil:
+		return err
+	case v.live() && w.Upsert:
+		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
+	case v.live():
+		return &Duplicate{Table: ck.t, Row: w.New}
+	case v.deleted && !ck.p.hard:
+		ck.delta.deleted--
+	}
+	return nil
+}
+
+// take puts a statement that passed into the batch.
+func (ck *checker) take() {
+	g, p := ck.g, ck.p
+	now := ck.s.commitTime()
+	micros := now.UnixMicro()
+	listen := p.ws.Table.Type.PerUser() && ck.s.pub.CountByTable(ck.t.ID) > 0
+	b := &ck.s.batch
+	if !p.stream {
+		for i := range p.writes {
+			if e := &p.writes[i]; e.oldKey != nil {
+				if p.hard {
+					b.Delete(p.partition, e.oldKey)
+					continue
+				}
+				stamp(e.tomb, ck.seqs[2*i], micros)
+				b.Put(p.partition, e.oldKey, e.tomb)
+			}
+		}
+	}
+	for i := range p.writes {
+		w, e, seq := &p.ws.Writes[i], &p.writes[i], ck.seqs[2*i+1]
+		switch {
+		case p.stream && w.Op == change.Delete:
+			g.streams = append(g.streams, streamOp{ring: ck.ring, table: ck.t, delete: w.OldSeq, seq: seq})
+		case p.stream:
+			r := streamRow{seq: seq, at: micros, row: w.New.Clone(), size: rowOverhead}
+			if e.key != nil {
+				r.key = string(e.key)
+			}
+			for _, v := range r.row {
+				r.size += int64(v.Size())
+			}
+			g.streams = append(g.streams, streamOp{ring: ck.ring, table: ck.t, insert: r, seq: seq})
+		case w.Op == change.Delete && p.hard:
+			b.Delete(p.partition, e.key)
+		default:
+			key := e.key
+			if key == nil {
+				key = appendRowID(nil, int64(seq))
+			}
+			stamp(e.value, seq, micros)
+			b.Put(p.partition, key, e.value)
+		}
+		if listen {
+			g.events = append(g.events, ck.event(w, seq))
+		}
+	}
+	if !p.stream {
+		d := g.deltas[ck.t.ID]
+		d.live += ck.delta.live
+		d.deleted += ck.delta.deleted
+		g.deltas[ck.t.ID] = d
+	}
+}
+
+// event makes the change that subscribers hear. Rows are copied: the write set
+// may share memory with a snapshot that ends before the subscribers have read.
+func (ck *checker) event(w *exec.Write, seq change.Seq) *change.Event {
+	e := &change.Event{
+		Seq: seq, Time: ck.s.commitTime(), Op: w.Op, Table: ck.t.ID, User: ck.p.user,
+		SchemaVersion: ck.t.SchemaVersion,
+	}
+	if w.Op != change.Insert {
+		e.Old, e.OldSeq = w.Old.Clone(), w.OldSeq
+	}
+	if w.Op == change.Delete {
+		e.New = e.Old
+	} else {
+		e.New = w.New.Clone()
+	}
+	return e
+}
+
+// Duplicate says that a key exists. It is a UNIQUE_VIOLATION.
+type Duplicate struct {
+	Table *ddl.Table
+	// Row is the row that could not be inserted.
+	Row sqltype.Row
+}
+
+// Error implements error.
+func (d *Duplicate) Error() string { return d.coded().Error() }
+
+// Is makes the error one of errDuplicate and of its code.
+func (d *Duplicate) Is(target error) bool { return target == errDuplicate }
+
+// As gives the coded error.
+func (d *Duplicate) As(target any) bool {
+	if e, ok := target.(**dberr.Error); ok {
+		*e = d.coded()
+		return true
+	}
+	return false
+}
+
+func (d *Duplicate) coded() *dberr.Error {
+	var cols, vals strings.Builder
+	for i, o := range d.Table.KeyOrdinals() {
+		if i > 0 {
+			cols.WriteString(", ")
+			vals.WriteString(", ")
+		}
+		cols.WriteString(d.Table.Columns[o].Name)
+		if v := d.Row[o].Text(); len(v) > 128 {
+			vals.WriteString(strings.ToValidUTF8(v[:128], "") + "…")
+		} else {
+			vals.WriteString(v)
+		}
+	}
+	return dberr.Newf(dberr.UniqueViolation, "A row with the key (%s)=(%s) exists already in %s.", cols.String(), vals.String(), d.Table.Ident()).
+		WithHint("ON CONFLICT says what to do with rows that exist already.")
+}

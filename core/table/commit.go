@@ -1,0 +1,399 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+// request is what waits for the committer: a prepared write set or a command.
+type request struct {
+	ctx     context.Context
+	prep    *prepared    // nil for a command
+	command func() error // runs between two batches
+	err     error
+	done    chan struct{} // one place
+}
+
+var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
+
+// enqueue hands a request over and waits for its answer. A request that was
+// taken in is always answered, so a statement never ends without its fate
+// being known, whatever its context says meanwhile.
+func (s *Store) enqueue(ctx context.Context, prep *prepared, command func() error) error {
+	r := requests.Get().(*request)
+	r.ctx, r.prep, r.command, r.err = ctx, prep, command, nil
+	if err := s.takeIn(ctx, r); err != nil {
+		return err
+	}
+	<-r.done
+	err := r.err
+	r.ctx, r.prep, r.command, r.err = nil, nil, nil, nil
+	requests.Put(r)
+	return err
+}
+
+func (s *Store) takeIn(ctx context.Context, r *request) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return kv.ErrClosed
+	}
+	select {
+	case s.reqs <- r:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *request) answer(err error) {
+	r.err = err
+	r.done <- struct{}{}
+}
+
+// Commit makes a statement's changes to the user's partition last. It returns
+// when they are durable and visible.
+//
+// A *Conflict means that the state has moved on since the statement read it:
+// it must be run again on a new state. UNIQUE_VIOLATION, STORAGE_UNAVAILABLE
+// and TOO_LARGE are final. After an error nothing of the write set is visible.
+func (s *Store) Commit(ctx context.Context, user ident.UserID, ws *exec.WriteSet) error {
+	if len(ws.Writes) == 0 {
+		return nil
+	}
+	p, err := s.prepare(user, ws)
+	if err != nil {
+		return err
+	}
+	return s.enqueue(ctx, p, nil)
+}
+
+// command runs fn on the committer's goroutine between two batches.
+func (s *Store) command(ctx context.Context, fn func() error) error {
+	return s.enqueue(ctx, nil, fn)
+}
+
+// Between runs fn between two batches with the state that is the newest one
+// meanwhile, as no other can come. fn must not wait for anything that needs
+// the committer, and must not keep the state without retaining it: use
+// Acquire, which gives this very state.
+func (s *Store) Between(ctx context.Context, fn func(now *State) error) error {
+	return s.command(ctx, func() error { return fn(s.cur.Load()) })
+}
+
+// Define changes the catalog. fn runs between two batches, so what it checks
+// still holds when its changes take effect; its error gives them up. The
+// catalog that is returned has the changes.
+func (s *Store) Define(ctx context.Context, fn func(*catalog.Edit) error) (cat *catalog.Snapshot, err error) {
+	err = s.command(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		cur := s.cur.Load()
+		edit := cur.Catalog.Edit(s.opts.Now())
+		if err := fn(edit); err != nil {
+			return err
+		}
+		if !edit.Changed() {
+			cat = cur.Catalog
+			return nil
+		}
+		s.batch.Reset()
+		s.batch.Append(edit.Batch())
+		for _, t := range edit.Dropped() {
+			s.counts.remove(&s.batch, t.ID)
+		}
+		if err := s.write(); err != nil {
+			return err
+		}
+		for _, t := range edit.Dropped() {
+			s.counts.forget(t.ID)
+			s.streams.drop(t.ID)
+			s.codecs.forget(t.ID)
+		}
+		if err := s.advance(edit.Next()); err != nil {
+			return err
+		}
+		for _, t := range edit.Dropped() {
+			s.reapLater(catalog.Dropped{ID: t.ID, Type: t.Type})
+		}
+		cat = edit.Next()
+		return nil
+	})
+	return cat, err
+}
+
+func (s *Store) reapLater(d catalog.Dropped) {
+	select {
+	case s.reap <- d:
+	default:
+		// The note in the catalog makes the next start do it.
+	}
+}
+
+// run is the committer.
+func (s *Store) run() {
+	for r := range s.reqs {
+		for r != nil {
+			r = s.round(r)
+		}
+	}
+	s.cur.Load().Release()
+}
+
+// round commits r and what waits behind it, as far as it makes one batch. It
+// returns the request that begins the next one.
+func (s *Store) round(r *request) (next *request) {
+	s.group.reset()
+	s.batch.Reset()
+	for {
+		switch {
+		case r.command != nil:
+			s.finish()
+			if err := context.Cause(r.ctx); err != nil {
+				r.answer(err)
+			} else {
+				r.answer(r.command())
+			}
+			return nil
+		case len(s.group.members) > 0 && !s.fits(r.prep):
+			s.finish()
+			return r
+		}
+		s.group.members = append(s.group.members, r)
+		switch err := context.Cause(r.ctx); {
+		case err != nil:
+			r.err = err
+		case s.broken != nil:
+			r.err = s.broken
+		default:
+			r.err = s.check(r.prep)
+		}
+		select {
+		case more, ok := <-s.reqs:
+			if ok {
+				r = more
+				continue
+			}
+		default:
+		}
+		s.finish()
+		return nil
+	}
+}
+
+func (s *Store) fits(p *prepared) bool {
+	return s.batch.Len()+p.steps <= s.limits.BatchLen && s.batch.Size()+p.size <= s.limits.BatchSize
+}
+
+// finish does steps 2 to 6 of the protocol for the group.
+func (s *Store) finish() {
+	g := &s.group
+	if len(g.members) == 0 {
+		return
+	}
+	if err := s.commitGroup(); err != nil {
+		for _, r := range g.members {
+			// What failed by itself keeps its own reason, unless that is a
+			// duplicate of what this batch did not write.
+			if r.err == nil || errors.Is(r.err, errDuplicate) {
+				r.err = err
+			}
+		}
+	}
+	for _, r := range g.members {
+		r.answer(r.err)
+	}
+	g.reset()
+	s.batch.Reset()
+}
+
+func (s *Store) commitGroup() error {
+	g := &s.group
+	if g.passed == 0 {
+		return nil
+	}
+	limit := s.seqLimit
+	if s.seq > limit {
+		limit = s.seq + seqBlock
+		s.batch.Put(metaPartition, metaSequence, binary.BigEndian.AppendUint64(nil, uint64(limit)))
+	}
+	if s.batch.Len() > 0 {
+		s.counts.put(&s.batch, g.deltas)
+		if err := s.write(); err != nil {
+			return err
+		}
+		s.seqLimit = limit
+	}
+	s.counts.apply(g.deltas)
+	s.streams.apply(g.streams)
+	if err := s.advance(s.cur.Load().Catalog); err != nil {
+		return err
+	}
+	if len(g.events) > 0 {
+		s.pub.Publish(g.events)
+	}
+	s.stats.commits.Add(int64(g.passed))
+	s.stats.batches.Add(1)
+	return nil
+}
+
+// write writes the batch and keeps account of whether the backend can.
+func (s *Store) write() error {
+	start := time.Now()
+	err := s.backend.Write(context.Background(), &s.batch)
+	s.stats.writeNanos.Add(int64(time.Since(start)))
+	if err == nil {
+		s.failed.Store(nil)
+		return nil
+	}
+	e, ok := dberr.As(err)
+	if !ok {
+		s.opts.Logger.Error("write batch", "error", err)
+		e = dberr.New(dberr.StorageUnavailable, "The storage cannot be written now.").Wrap(err)
+	}
+	if e.Code == dberr.StorageUnavailable {
+		s.failed.Store(e)
+	}
+	return e
+}
+
+// advance shows the state after a successful write. Without a snapshot of it
+// nothing can be checked against it any more, so that ends all writing.
+func (s *Store) advance(cat *catalog.Snapshot) error {
+	snap, err := s.backend.Snapshot()
+	if err != nil {
+		e := dberr.New(dberr.StorageUnavailable, "The storage cannot be read now.").Wrap(fmt.Errorf("take snapshot: %w", err))
+		s.broken = e
+		s.failed.Store(e)
+		return e
+	}
+	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap})
+	return nil
+}
+
+// commitTime is the time of a batch. It never goes back, also when the clock
+// does.
+func (s *Store) commitTime() time.Time {
+	if s.group.time.IsZero() {
+		t := s.opts.Now().UTC().Truncate(time.Microsecond)
+		if t.Before(s.lastTime) {
+			t = s.lastTime
+		}
+		s.lastTime, s.group.time = t, t
+	}
+	return s.group.time
+}
+
+// group is the batch that is being put together.
+type group struct {
+	members []*request
+	passed  int
+	time    time.Time
+	// overlay is what the statements that passed have made of keys.
+	overlay map[rowKey]version
+	undo    []undo
+	events  []*change.Event
+	streams []streamOp
+	deltas  map[ident.TableID]count
+}
+
+type rowKey struct {
+	partition kv.Partition
+	key       string
+}
+
+// version is what the committer knows of a row: the number of its newest
+// version, 0 for none.
+type version struct {
+	seq     change.Seq
+	deleted bool
+}
+
+func (v version) live() bool { return v.seq != 0 && !v.deleted }
+
+type undo struct {
+	key rowKey
+	old version
+	had bool
+}
+
+func (g *group) reset() {
+	clear(g.members)
+	clear(g.overlay)
+	clear(g.undo)
+	clear(g.streams)
+	clear(g.deltas)
+	if g.overlay == nil || len(g.overlay) > 1<<12 {
+		g.overlay = map[rowKey]version{}
+	}
+	if g.deltas == nil {
+		g.deltas = map[ident.TableID]count{}
+	}
+	g.members, g.undo, g.streams = g.members[:0], g.undo[:0], g.streams[:0]
+	// The hub keeps the events.
+	g.events = nil
+	g.passed, g.time = 0, time.Time{}
+}
+
+func (g *group) set(k rowKey, v version) {
+	old, had := g.overlay[k]
+	g.undo = append(g.undo, undo{k, old, had})
+	g.overlay[k] = v
+}
+
+// rollback takes back what a statement set.
+func (g *group) rollback() {
+	for i := len(g.undo) - 1; i >= 0; i-- {
+		u := &g.undo[i]
+		if u.had {
+			g.overlay[u.key] = u.old
+		} else {
+			delete(g.overlay, u.key)
+		}
+	}
+	g.undo = g.undo[:0]
+}
+
+// Conflict says that a statement must be run again: a row is no longer what
+// the statement read, or its table has another schema. Statements that
+// conflict about the same Key do well to take turns.
+type Conflict struct{ Key string }
+
+// Error implements error. It is the answer to a statement that is given up
+// after too many tries.
+func (c *Conflict) Error() string { return "the row was changed by another statement meanwhile" }
+
+type commitStats struct {
+	commits, batches, writeNanos atomic.Int64
+}
+
+// CommitStats counts what the committer has done since the start.
+type CommitStats struct {
+	// Commits is the number of statements, Batches that of the batches that
+	// they were written in.
+	Commits, Batches int64
+	// WriteTime is the time spent in the backend.
+	WriteTime time.Duration
+}
+
+// CommitStats reads the counters.
+func (s *Store) CommitStats() CommitStats {
+	return CommitStats{
+		Commits:   s.stats.commits.Load(),
+		Batches:   s.stats.batches.Load(),
+		WriteTime: time.Duration(s.stats.writeNanos.Load()),
+	}
+}

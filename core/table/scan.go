@@ -1,0 +1,245 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/rowenc"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// batchBytes is where a batch ends, whatever its number of rows, so that large
+// rows do not make it large.
+const batchBytes = 4 << 20
+
+// storedTable is a partition of the backend at a state.
+type storedTable struct {
+	v *View
+	t *ddl.Table
+	c *codec
+	p kv.Partition
+}
+
+var _ exec.Table = (*storedTable)(nil)
+
+// Rows implements exec.Table. For a USER table it is the number of all users'
+// rows, so the most that one of them can have.
+func (s *storedTable) Rows() int64 { return s.v.Store.counts.get(s.t.ID).live }
+
+// Get implements exec.Table with one lookup and no scan.
+func (s *storedTable) Get(ctx context.Context, key sqltype.Row, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
+	var buf [128]byte
+	k := keyenc.AppendKey(buf[:0], key...)
+	row, found, err := s.v.State.kv.Get(s.p, k)
+	if err != nil || !found {
+		return false, err
+	}
+	return s.read(k, row, cols, deleted, dst)
+}
+
+func (s *storedTable) read(key, row []byte, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
+	r := rowenc.Row(row)
+	if err := r.Check(); err != nil {
+		return false, s.damaged(err)
+	}
+	if r.Deleted() && !deleted {
+		return false, nil
+	}
+	d, err := s.c.point(cols)
+	if err != nil {
+		return false, err
+	}
+	if _, err := d.dec.Values(dst[:0], row); err != nil {
+		return false, s.damaged(err)
+	}
+	for i, o := range cols {
+		if o == s.t.RowIDOrdinal() {
+			dst[i] = sqltype.NewBigInt(s.rowID(key))
+		}
+	}
+	s.c.points.Put(d)
+	return true, nil
+}
+
+func (s *storedTable) rowID(key []byte) int64 {
+	if len(s.c.key) > 0 {
+		return 0
+	}
+	return rowIDOf(key)
+}
+
+func (s *storedTable) damaged(err error) error {
+	return fmt.Errorf("read %s: %w", s.t.Ident(), err)
+}
+
+// Scan implements exec.Table. Purpose: the one way from the backend into a
+// query. Keys: a row's key is its primary key (or row id), so key ranges become
+// ranges of bytes, and a scan in key order needs no sort. It never leaves the
+// partition that the view opened.
+func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scanner, error) {
+	w, err := s.c.wants(req.Columns)
+	if err != nil {
+		return nil, err
+	}
+	sc := &scanner{s: s, req: req, dec: rowenc.NewDecoder(s.c.layouts, w), rowID: slices.Index(req.Columns, s.t.RowIDOrdinal())}
+	if req.Ranges == nil {
+		sc.ranges = []kv.Range{{}}
+	}
+	for i := range req.Ranges {
+		sc.ranges = append(sc.ranges, keyRange(&req.Ranges[i]))
+	}
+	if req.Reverse {
+		slices.Reverse(sc.ranges)
+	}
+	return sc, nil
+}
+
+// keyRange is the bytes between which the keys of a range lie.
+func keyRange(r *exec.KeyRange) kv.Range {
+	prefix := keyenc.AppendKey(nil, r.Prefix...)
+	out := kv.PrefixRange(prefix)
+	if len(prefix) == 0 {
+		out = kv.Range{}
+	}
+	prefix = prefix[:len(prefix):len(prefix)]
+	if !r.Low.IsNull() {
+		out.Start = keyenc.Append(prefix, r.Low, keyenc.Asc)
+		if r.LowOpen {
+			out.Start = kv.Successor(out.Start)
+		}
+	}
+	if !r.High.IsNull() {
+		out.End = keyenc.Append(prefix, r.High, keyenc.Asc)
+		if !r.HighOpen {
+			out.End = kv.Successor(out.End)
+		}
+	}
+	return out
+}
+
+// scanner walks the ranges one after the other.
+type scanner struct {
+	s      *storedTable
+	req    exec.ScanRequest
+	dec    *rowenc.Decoder
+	rowID  int // position of the row id in the batch, or -1
+	ranges []kv.Range
+	it     kv.Iterator
+	given  int64
+	err    error
+	done   bool
+}
+
+// Next implements exec.Scanner.
+func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
+	if sc.err != nil || sc.done {
+		return nil, sc.err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, sc.fail(err)
+	}
+	limit := vector.BatchSize
+	if sc.req.Limit > 0 {
+		limit = int(min(int64(limit), max(1, sc.req.Limit-sc.given)))
+	}
+	builders := sc.dec.NewBuilders(sc.hint(limit))
+	var ids []int64
+	n, bytes := 0, 0
+	for n < limit && bytes < batchBytes {
+		ok, err := sc.step()
+		if err != nil {
+			return nil, sc.fail(err)
+		}
+		if !ok {
+			sc.done = true
+			sc.Close()
+			break
+		}
+		row, err := sc.it.Value()
+		if err != nil {
+			return nil, sc.fail(err)
+		}
+		r := rowenc.Row(row)
+		if err := r.Check(); err != nil {
+			return nil, sc.fail(sc.s.damaged(err))
+		}
+		if r.Deleted() && !sc.req.IncludeDeleted {
+			continue
+		}
+		if len(builders) > 0 {
+			if err := sc.dec.DecodeInto(row, builders...); err != nil {
+				return nil, sc.fail(sc.s.damaged(err))
+			}
+		}
+		if sc.rowID >= 0 {
+			ids = append(ids, sc.s.rowID(sc.it.Key()))
+		}
+		n++
+		bytes += len(row)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	sc.given += int64(n)
+	cols := make([]*vector.Vector, len(builders))
+	for i, b := range builders {
+		cols[i] = b.Finish()
+	}
+	for i, o := range sc.req.Columns {
+		if sc.rowID >= 0 && o == sc.s.t.RowIDOrdinal() {
+			cols[i] = vector.FromInts(sqltype.TBigInt, ids, nil)
+		}
+	}
+	return vector.NewBatch(cols, n), nil
+}
+
+// hint is how many rows to make room for: a small table's batch is small.
+func (sc *scanner) hint(limit int) int {
+	return max(16, int(min(int64(limit), sc.s.Rows())))
+}
+
+// step goes to the next row of the ranges.
+func (sc *scanner) step() (bool, error) {
+	for {
+		if sc.it == nil {
+			if len(sc.ranges) == 0 {
+				return false, nil
+			}
+			r := sc.ranges[0]
+			sc.ranges = sc.ranges[1:]
+			r.Reverse = sc.req.Reverse
+			sc.it = sc.s.v.State.kv.Scan(sc.s.p, r)
+		}
+		if sc.it.Next() {
+			return true, nil
+		}
+		err := sc.it.Err()
+		sc.it.Close()
+		sc.it = nil
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+func (sc *scanner) fail(err error) error {
+	sc.err = err
+	sc.Close()
+	return err
+}
+
+// Close implements exec.Scanner.
+func (sc *scanner) Close() {
+	sc.done = true
+	if sc.it != nil {
+		sc.it.Close()
+		sc.it = nil
+	}
+	sc.ranges = nil
+}

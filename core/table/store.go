@@ -1,0 +1,338 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+// Publisher hears committed changes. The live hub is one. It is called on the
+// committer's goroutine only and must not wait for anything.
+type Publisher interface {
+	// Publish takes the changes of one batch in commit order.
+	Publish(events []*change.Event)
+	// CountByTable is how many listen to a table. While it is 0 no events are
+	// made for it.
+	CountByTable(id ident.TableID) int
+}
+
+// Options sets how a Store works. The zero value of each field means its
+// default.
+type Options struct {
+	// System are the definitions of the server's own tables.
+	System []*ddl.Table
+	// Hard lists those of them that are kept in the backend as rows that a
+	// DELETE removes at once.
+	Hard []ident.TableID
+	// MaxBuffer is how many rows of a user a STREAM table keeps, where its
+	// definition does not say. Default 10000.
+	MaxBuffer int
+	// EvictionInterval is how often expired STREAM rows are dropped.
+	// Default 1s.
+	EvictionInterval time.Duration
+	// StreamBytes bounds the memory of all STREAM rows; past it the rows that
+	// would expire first go first. Default 256 MiB.
+	StreamBytes int64
+	// Queue is how many statements may wait for the committer before callers
+	// wait to get in. Default 1024.
+	Queue int
+	// Now is the clock. Default time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBuffer <= 0 {
+		o.MaxBuffer = 10_000
+	}
+	if o.EvictionInterval <= 0 {
+		o.EvictionInterval = time.Second
+	}
+	if o.StreamBytes <= 0 {
+		o.StreamBytes = 256 << 20
+	}
+	if o.Queue <= 0 {
+		o.Queue = 1024
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Store keeps the rows of all tables.
+//
+// # The commit loop
+//
+// One goroutine, the committer, is the only writer. Statements reach it as
+// prepared write sets: keys and rows are encoded already, only the sequence
+// numbers are missing. It takes all that wait and does, in this order:
+//
+//  1. Check. Each statement in turn is checked against the state as of its
+//     turn: the last committed state, overlaid by what the statements before
+//     it in this batch will write. Its table must still have the schema that
+//     it was planned with; a row that it updates or deletes must still have
+//     the sequence number that it was read with, else the statement is a
+//     conflict and is run again by its session on a new state; a key that it
+//     inserts must be free. A statement that fails leaves no trace in the
+//     overlay. A statement that passes gets its sequence numbers, one for
+//     each row version, which are written into its encoded rows.
+//  2. Write. All rows, the row counts of the touched tables and, when the
+//     reserved numbers run out, the new sequence limit go to the backend as
+//     one atomic batch with one sync.
+//  3. Apply. Changes of STREAM tables go into their rings.
+//  4. Show. A new State, with a new snapshot of the backend, becomes the one
+//     that readers get.
+//  5. Publish. The change events go to the live hub, in commit order.
+//  6. Answer. Every statement of the batch gets its result, failed ones too:
+//     a duplicate key may be one that this very batch wrote.
+//
+// A definition (CREATE, DROP, ALTER), the start of a subscription and a flush
+// are commands: they run on the committer's goroutine between two batches, so
+// that what they see is neither old nor half.
+//
+// After a crash:
+//
+//   - before the end of 2: nothing of the batch is there, nobody was answered.
+//     (A failure that is reported after the medium took the batch may leave it
+//     there; its statements were answered STORAGE_UNAVAILABLE, never success.)
+//   - after 2: every row of the batch is there, once, with its number. Some
+//     statements may not have been answered. No subscriber was told of a
+//     change that is not there, as 5 comes after 2.
+//
+// Sequence numbers are reserved in blocks: the backend holds a limit that is
+// raised, in the same batch, before a number above it is used. After a crash
+// numbering goes on behind the limit, so that no number is ever given twice,
+// also not to STREAM rows, which leave nothing behind.
+//
+// An error of the backend fails exactly the statements of its batch. Nothing
+// of them is shown. The numbers that they had are not used again.
+type Store struct {
+	backend kv.Backend
+	limits  kv.Limits
+	pub     Publisher
+	opts    Options
+	hard    map[ident.TableID]bool
+	streams *streams
+	codecs  codecs
+
+	cur    atomic.Pointer[State]
+	counts counts
+	failed atomic.Pointer[dberr.Error]
+	stats  commitStats
+
+	// mu guards closed against enqueue: a request that was taken in is
+	// answered.
+	mu     sync.RWMutex
+	closed bool
+	reqs   chan *request
+	wg     sync.WaitGroup
+	reap   chan catalog.Dropped
+	// ctx ends with Close; the goroutines beside the committer live by it.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	// The fields below belong to the committer.
+
+	seq        change.Seq // last number given
+	seqLimit   change.Seq // last number reserved
+	lastTime   time.Time
+	batch      kv.Batch
+	group      group
+	seqScratch []change.Seq
+	broken     error // set when the state in memory is no longer that of the backend
+}
+
+// The keys of the meta partition; count.go has more.
+var (
+	metaPartition = keyenc.MetaPartition()
+
+	metaFormat   = []byte("format")
+	metaSequence = []byte("sequence")
+)
+
+// Format is the version of the whole layout of the data in the backend.
+const Format = 1
+
+// seqBlock is how many sequence numbers are reserved at a time.
+const seqBlock = 1 << 16
+
+// Open reads the catalog and starts the commit loop. The backend stays the
+// caller's, to close after the Store.
+func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	s := &Store{
+		backend: backend,
+		limits:  backend.Limits(),
+		pub:     pub,
+		opts:    opts,
+		hard:    map[ident.TableID]bool{},
+		reqs:    make(chan *request, opts.Queue),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, id := range opts.Hard {
+		s.hard[id] = true
+	}
+	s.streams = newStreams(s)
+	if err := s.checkFormat(ctx); err != nil {
+		return nil, err
+	}
+	snap, err := backend.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("open tables: %w", err)
+	}
+	cat, dropped, err := catalog.Load(snap, opts.System)
+	if err != nil {
+		snap.Release()
+		return nil, err
+	}
+	if err := s.recoverSequence(snap); err != nil {
+		snap.Release()
+		return nil, err
+	}
+	if err := s.counts.load(snap); err != nil {
+		snap.Release()
+		return nil, err
+	}
+	// Whatever was left over from tables that were being dropped is removed
+	// in the background: their ids are never used again.
+	s.reap = make(chan catalog.Dropped, len(dropped)+64)
+	for _, d := range dropped {
+		s.reap <- d
+	}
+	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap})
+	s.wg.Go(s.run)
+	s.wg.Go(s.reaper)
+	s.wg.Go(s.streams.evictor)
+	return s, nil
+}
+
+// checkFormat marks a new database and refuses one of a newer server.
+func (s *Store) checkFormat(ctx context.Context) error {
+	snap, err := s.backend.Snapshot()
+	if err != nil {
+		return fmt.Errorf("open tables: %w", err)
+	}
+	v, found, err := snap.Get(metaPartition, metaFormat)
+	switch {
+	case err != nil:
+	case !found:
+		var b kv.Batch
+		b.Put(metaPartition, metaFormat, binary.BigEndian.AppendUint32(nil, Format))
+		err = s.backend.Write(ctx, &b)
+	case len(v) != 4:
+		err = errors.New("the format's record is damaged")
+	default:
+		if have := binary.BigEndian.Uint32(v); have > Format {
+			err = dberr.Newf(dberr.StorageUnavailable, "The data was written by a newer server (format %d, this one knows %d).", have, Format).
+				WithHint("Start the newer version.")
+		}
+	}
+	snap.Release()
+	if err != nil {
+		return fmt.Errorf("check data format: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) recoverSequence(snap kv.Snapshot) error {
+	v, found, err := snap.Get(metaPartition, metaSequence)
+	if err != nil {
+		return fmt.Errorf("recover sequence: %w", err)
+	}
+	if found {
+		if len(v) != 8 {
+			return errors.New("recover sequence: its record is damaged")
+		}
+		s.seq = change.Seq(binary.BigEndian.Uint64(v))
+	}
+	s.seqLimit = s.seq
+	s.streams.start = s.seq
+	return nil
+}
+
+// Close stops the commit loop when everything that waits for it is done. A
+// second call does nothing.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.wg.Wait()
+		return nil
+	}
+	s.closed = true
+	close(s.reqs)
+	s.cancel()
+	s.mu.Unlock()
+	s.wg.Wait()
+	if s.failed.Load() == nil && s.broken == nil && s.seq != s.seqLimit {
+		// A clean end gives the numbers back that were reserved.
+		var b kv.Batch
+		b.Put(metaPartition, metaSequence, binary.BigEndian.AppendUint64(nil, uint64(s.seq)))
+		if err := s.backend.Write(context.Background(), &b); err != nil {
+			return fmt.Errorf("close tables: %w", err)
+		}
+	}
+	return nil
+}
+
+// Unavailable is why writes fail now, or nil. While they fail, Probe tells
+// whether they would still.
+func (s *Store) Unavailable() error {
+	if e := s.failed.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// Probe writes something small, to find out whether the backend takes writes
+// again.
+func (s *Store) Probe(ctx context.Context) error {
+	return s.command(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		s.batch.Reset()
+		s.batch.Put(metaPartition, metaSequence, binary.BigEndian.AppendUint64(nil, uint64(s.seqLimit)))
+		return s.write()
+	})
+}
+
+// reaper removes the rows of dropped tables.
+func (s *Store) reaper() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case d := <-s.reap:
+			if err := s.removeRows(s.ctx, d); err != nil && s.ctx.Err() == nil {
+				s.opts.Logger.Error("remove rows of a dropped table; it is tried again at the next start", "table_id", d.ID, "error", err)
+			}
+		}
+	}
+}
+
+func (s *Store) removeRows(ctx context.Context, d catalog.Dropped) error {
+	if err := s.backend.DropPartitions(ctx, keyenc.TablePrefix(d.ID)); err != nil {
+		return err
+	}
+	var b kv.Batch
+	catalog.Forget(&b, d.ID)
+	return s.backend.Write(ctx, &b)
+}

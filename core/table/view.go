@@ -1,0 +1,70 @@
+package table
+
+import (
+	"context"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
+)
+
+// System opens the server's own tables, those that are no rows of the backend.
+type System interface {
+	Open(ctx context.Context, v *View, t *ddl.Table) (exec.Table, error)
+}
+
+// View is a State as one user sees it: of USER and STREAM tables the user's
+// own partition, SHARED tables whole. It keeps the State only as long as its
+// maker does.
+type View struct {
+	Store *Store
+	State *State
+	User  ident.UserID
+	// Now decides which STREAM rows have expired.
+	Now time.Time
+	// System opens the server's own tables; nil: there are none.
+	System System
+}
+
+var _ exec.Snapshot = (*View)(nil)
+
+// Table implements exec.Snapshot.
+func (v *View) Table(ctx context.Context, t *ddl.Table) (exec.Table, error) {
+	switch t.Type {
+	case ident.UserTable:
+		return v.stored(t, keyenc.UserPartition(t.ID, v.User))
+	case ident.SharedTable:
+		return v.stored(t, keyenc.SharedPartition(t.ID))
+	case ident.StreamTable:
+		return v.stream(t)
+	}
+	if v.Store.hard[t.ID] {
+		return v.stored(t, keyenc.SharedPartition(t.ID))
+	}
+	return v.System.Open(ctx, v, t)
+}
+
+// Stored opens one of the server's own tables that is kept in the backend.
+func (v *View) Stored(t *ddl.Table) (exec.Table, error) {
+	return v.stored(t, keyenc.SharedPartition(t.ID))
+}
+
+func (v *View) stored(t *ddl.Table, p kv.Partition) (exec.Table, error) {
+	c, err := v.Store.codecs.of(t, v.State.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	return &storedTable{v: v, t: t, c: c, p: p}, nil
+}
+
+func (v *View) stream(t *ddl.Table) (exec.Table, error) {
+	c, err := v.Store.codecs.of(t, v.State.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	rows, lost := v.Store.streams.read(ringKey{t.ID, v.User}, v.State.Seq, v.Now)
+	return &streamTable{t: t, c: c, rows: rows, lost: lost}, nil
+}
