@@ -4,12 +4,14 @@ go 1.26.0
 
 require (
 	github.com/kalamdb/kalamdb/commons v0.0.0
-	github.com/kalamdb/kalamdb/store v0.0.0
 	github.com/kalamdb/kalamdb/sql v0.0.0
+	github.com/kalamdb/kalamdb/store v0.0.0
 )
+
+require go.uber.org/goleak v1.3.0 // indirect
 
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons
-	github.com/kalamdb/kalamdb/store => ../store
 	github.com/kalamdb/kalamdb/sql => ../sql
+	github.com/kalamdb/kalamdb/store => ../store
 )
