@@ -435,3 +435,9 @@ func expectClosed(t *testing.T, err error, reason Reason) {
 }
 
 func limits(queue int) Options { return Options{Limits: config.Live{Queue: queue}} }
+
+// insertV2 is the insert of a row without the column room.
+func insertV2(seq change.Seq, id, n int64) []*change.Event {
+	return []*change.Event{{Seq: seq, Op: change.Insert, Table: 7, User: "u", SchemaVersion: 2,
+		New: sqltype.Row{sqltype.NewBigInt(id), sqltype.NewBigInt(n)}}}
+}

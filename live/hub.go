@@ -275,8 +275,9 @@ func (h *Hub) collect(keep func(*Subscription) bool) []*Subscription {
 }
 
 // CloseTable ends every subscription of a table with the reason
-// "table_dropped".
+// "table_dropped", behind what was published before.
 func (h *Hub) CloseTable(t ident.TableID) {
+	h.drain()
 	for _, s := range h.collect(func(s *Subscription) bool { return s.table == t }) {
 		s.finish(&Closed{Reason: ReasonTableDropped})
 	}
