@@ -54,6 +54,7 @@ type Backend interface {
 	// first time come into being with it. The context is looked at before the
 	// work begins: a batch that is being written is written to its end. The
 	// batch is only read, and may be reset and reused once Write has returned.
+	// An empty one writes nothing and tells whether writes are taken.
 	//
 	// Errors: TOO_LARGE when the batch or a part of it is past a limit,
 	// STORAGE_UNAVAILABLE when the medium fails or the backend is closed. After

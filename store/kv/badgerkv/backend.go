@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -48,6 +49,7 @@ type Backend struct {
 	arena      []byte
 	folder     folder
 	freeUntil  int64 // bytes that may be written before the disk is looked at again
+	freeAt     time.Time
 	journalled uint64
 	// step, set by tests, is called before each named step of a large batch;
 	// its error ends the batch there as a crash would.

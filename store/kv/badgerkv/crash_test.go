@@ -189,6 +189,9 @@ func TestDiskFull(t *testing.T) {
 			t.Fatalf("write to a full disk: %v", err)
 		}
 	}
+	if err := b.Write(t.Context(), new(kv.Batch)); dberr.CodeOf(err) != dberr.StorageUnavailable {
+		t.Errorf("an empty write does not tell that the disk is full: %v", err)
+	}
 	if got := state(t, b, "p"); len(got) != 1 {
 		t.Errorf("state: %v", got)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -67,6 +68,10 @@ func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
 	return nil
 }
 
+// freeAge is how long the room on the disk is taken to be the same, as others
+// may fill it too.
+const freeAge = time.Second
+
 // writable checks that the medium may be written to.
 func (b *Backend) writable(size int64) error {
 	if b.closed.Load() {
@@ -76,9 +81,10 @@ func (b *Backend) writable(size int64) error {
 		return err
 	}
 	// Badger holds the write in its log and later in a sorted file.
-	if b.freeUntil -= 2 * size; b.freeUntil > 0 {
+	if b.freeUntil -= 2 * size; b.freeUntil > 0 && time.Since(b.freeAt) < freeAge {
 		return nil
 	}
+	b.freeAt = time.Now()
 	free, known := b.folder.free()
 	if !known {
 		b.freeUntil = b.opt.MinFree

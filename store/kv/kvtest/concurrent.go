@@ -200,6 +200,7 @@ func testClose(t *testing.T, b kv.Backend) {
 	var batch kv.Batch
 	batch.Put("p", []byte("k"), nil)
 	wantIs(t, "write", b.Write(t.Context(), &batch), kv.ErrClosed)
+	wantIs(t, "empty write", b.Write(t.Context(), new(kv.Batch)), kv.ErrClosed)
 	wantIs(t, "drop", b.DropPartitions(t.Context(), "p"), kv.ErrClosed)
 	wantIs(t, "drop one", b.DropPartition(t.Context(), "p"), kv.ErrClosed)
 	wantIs(t, "compact", b.Compact(t.Context()), kv.ErrClosed)
