@@ -144,6 +144,14 @@ func (s *Subscription) Plan() *Plan {
 	return s.plan
 }
 
+// Seq is the sequence number that it stands at: every later change of the
+// result is delivered. It is that of Start until a resync raises it.
+func (s *Subscription) Seq() change.Seq {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.floor
+}
+
 // Info describes it for system.live_queries.
 func (s *Subscription) Info() Info {
 	s.mu.Lock()
