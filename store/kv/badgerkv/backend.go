@@ -23,6 +23,10 @@ var _ kv.Backend = (*Backend)(nil)
 // maxKnown bounds the cache of partitions that are known to exist.
 const maxKnown = 1 << 16
 
+// largeValue is the size from which on Badger keeps a value in a file beside
+// the tree. It must not change for data that is there.
+const largeValue = 1 << 20
+
 // Backend is an open Badger database.
 //
 // Locks, in the order in which they are taken: maintaining, writing, mu. The
@@ -80,6 +84,7 @@ func Open(opt Options) (*Backend, error) {
 		WithNumMemtables(2).
 		WithBlockCacheSize(opt.BlockCache).
 		WithIndexCacheSize(opt.IndexCache).
+		WithValueThreshold(largeValue).
 		WithValueLogFileSize(opt.ValueLogFile).
 		WithNumCompactors(opt.Compactors).
 		WithMetricsEnabled(false).

@@ -120,7 +120,7 @@ func (s *snapshot) Get(p kv.Partition, key []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, unavailable("read", fmt.Errorf("get: %w", err))
 	}
-	v, err := item.ValueCopy(nil)
+	v, err := readValue(item, nil)
 	if err != nil {
 		return nil, false, unavailable("read", fmt.Errorf("get value: %w", err))
 	}
@@ -207,7 +207,22 @@ type iterator struct {
 	started, closed, valid bool
 	key, value             []byte
 	hasValue               bool
+	large                  []byte // memory for large values
 	err                    error
+}
+
+// readValue reads a value. A small one is in memory that Badger made for the
+// item: its own after a Get, its own until the next step in a scan. A large
+// one lies in a mapped file that may be unmapped at once, so it is copied to
+// dst.
+func readValue(item *badger.Item, dst []byte) (v []byte, err error) {
+	err = item.Value(func(b []byte) error {
+		if v = b; len(b) >= largeValue {
+			v = append(dst, b...)
+		}
+		return nil
+	})
+	return v, err
 }
 
 // Next implements kv.Iterator.
@@ -276,10 +291,13 @@ func (it *iterator) Value() ([]byte, error) {
 		it.err = it.s.ended
 		return nil, it.err
 	}
-	v, err := it.it.Item().ValueCopy(it.value[:0])
+	v, err := readValue(it.it.Item(), it.large[:0])
 	if err != nil {
 		it.err = unavailable("read", fmt.Errorf("scan value: %w", err))
 		return nil, it.err
+	}
+	if len(v) >= largeValue {
+		it.large = v
 	}
 	it.value, it.hasValue = v, true
 	return v, nil
