@@ -42,12 +42,37 @@ func (b *Backend) DropPartition(ctx context.Context, name kv.Partition) error {
 }
 
 // drop removes all data keys that start with data, and the registry keys that
-// start with registry, or with exact the one that equals it.
+// start with registry, or with exact the one that equals it. Few keys do not
+// wait for a compaction under way.
 func (b *Backend) drop(ctx context.Context, data, registry []byte, gone func(kv.Partition) bool, exact bool) error {
+	few := func() error { return b.dropSmall(data, registry, exact, b.nextTs()) }
+	err := b.dropWith(ctx, gone, few)
+	if !errors.Is(err, badger.ErrTxnTooBig) {
+		return err
+	}
 	if err := acquire(ctx, b.maintaining); err != nil {
 		return err
 	}
 	defer release(b.maintaining)
+	return b.dropWith(ctx, gone, func() error {
+		// The data goes before the registry, so that what a crash leaves can
+		// still be found by its name.
+		if err := b.db.DropPrefix(data); err != nil {
+			return b.fail(fmt.Errorf("drop partitions: %w", err))
+		}
+		err := few()
+		if !errors.Is(err, badger.ErrTxnTooBig) {
+			return err
+		}
+		if err := b.db.DropPrefix(registry); err != nil {
+			return b.fail(fmt.Errorf("drop partitions: %w", err))
+		}
+		return nil
+	})
+}
+
+// dropWith runs a drop as the only writer.
+func (b *Backend) dropWith(ctx context.Context, gone func(kv.Partition) bool, drop func() error) error {
 	if err := acquire(ctx, b.writing); err != nil {
 		return err
 	}
@@ -55,33 +80,12 @@ func (b *Backend) drop(ctx context.Context, data, registry []byte, gone func(kv.
 	if err := b.writable(0); err != nil {
 		return err
 	}
-	defer func() {
-		for p := range b.known {
-			if gone(p) {
-				delete(b.known, p)
-			}
+	for p := range b.known {
+		if gone(p) {
+			delete(b.known, p)
 		}
-	}()
-	ts := b.nextTs()
-	err := b.dropSmall(data, registry, exact, ts)
-	if !errors.Is(err, badger.ErrTxnTooBig) {
-		return err
 	}
-	// The data goes before the registry, so that what a crash leaves can still
-	// be found by its name.
-	if err := b.db.DropPrefix(data); err != nil {
-		return b.fail(fmt.Errorf("drop partitions: %w", err))
-	}
-	switch err := b.dropSmall(data, registry, exact, ts); {
-	case err == nil:
-		return nil
-	case !errors.Is(err, badger.ErrTxnTooBig):
-		return err
-	}
-	if err := b.db.DropPrefix(registry); err != nil {
-		return b.fail(fmt.Errorf("drop partitions: %w", err))
-	}
-	return nil
+	return drop()
 }
 
 // dropSmall deletes the keys in one transaction, or answers ErrTxnTooBig when
