@@ -27,6 +27,7 @@ type dispatcher struct {
 	beforeBuf, afterBuf sqltype.Row
 	width               int
 	opened              []*projection
+	deaf                []*projection
 	ended               []*Subscription
 	failed              []failure
 	visit               func(*group)
@@ -61,6 +62,11 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 		d.opened[i] = nil
 	}
 	d.opened = d.opened[:0]
+	for i, p := range d.deaf {
+		p.deaf = false
+		d.deaf[i] = nil
+	}
+	d.deaf = d.deaf[:0]
 	t.mu.Unlock()
 	d.topic, d.event = nil, nil
 	d.settle()
@@ -127,6 +133,9 @@ func fill(buf, row sqltype.Row, width int, seq change.Seq, updated sqltype.Value
 // offer asks a filter what the event means to its result.
 func (d *dispatcher) offer(g *group) {
 	first := g.projs[0]
+	if first.deaf && len(g.projs) == 1 {
+		return
+	}
 	kind, err := d.classify(first)
 	if err != nil {
 		for _, p := range g.projs {
@@ -180,16 +189,23 @@ func (d *dispatcher) fail(p *projection, err error) {
 		}
 	}
 	d.failed = append(d.failed, failure{p, slices.Clone(p.subs), err})
+	p.deaf = true
+	d.deaf = append(d.deaf, p)
 }
 
 const batchBytes = int(unsafe.Sizeof(Batch{}))
 
 // add projects the event's rows into the projection's open batch.
 func (d *dispatcher) add(p *projection, kind Kind) {
+	if p.deaf {
+		return
+	}
 	e := d.event
 	b := p.open
 	if b != nil && (b.Kind != kind || len(b.Rows) >= maxBatchRows || !b.Time.Equal(e.Time)) {
-		d.flush(p)
+		if d.flush(p); p.deaf {
+			return
+		}
 		b = nil
 	}
 	l := p.plan.layout()
@@ -234,16 +250,24 @@ func (d *dispatcher) add(p *projection, kind Kind) {
 }
 
 // flush puts the projection's open batch into the queues of its subscriptions.
+// When all of them are too slow the rest of the dispatched changes, which were
+// all published by now, needs no work: whoever comes back reads them again.
 func (d *dispatcher) flush(p *projection) {
 	b := p.open
 	if b == nil {
 		return
 	}
 	p.open = nil
+	p.deaf = true
 	for _, s := range p.subs {
-		if s.push(b) {
+		deaf, ended := s.push(b)
+		if ended {
 			d.ended = append(d.ended, s)
 		}
+		p.deaf = p.deaf && deaf
+	}
+	if p.deaf {
+		d.deaf = append(d.deaf, p)
 	}
 	d.hub.stats.deliveries.Add(uint64(len(p.subs)))
 }

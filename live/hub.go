@@ -27,6 +27,10 @@ type Options struct {
 	// BacklogBytes is how many bytes of rows those changes may have.
 	// Default 64 MiB.
 	BacklogBytes int
+	// QueuedBytes is how many bytes all queues together may hold, a batch
+	// that lies in several counted once. Past it a subscription that has
+	// something in its queue already is treated as too slow. Default 1 GiB.
+	QueuedBytes int64
 	// Dispatchers is how many goroutines evaluate filters. Changes of one
 	// table and user always go to the same one. Default: one for each CPU,
 	// at most 8.
@@ -75,6 +79,7 @@ func NewHub(opt Options) *Hub {
 	orDefault(&opt.Limits.QueueBytes, 4<<20)
 	orDefault(&opt.Backlog, 65_536)
 	orDefault(&opt.BacklogBytes, 64<<20)
+	orDefault(&opt.QueuedBytes, 1<<30)
 	orDefault(&opt.Dispatchers, min(runtime.GOMAXPROCS(0), 8))
 	h := &Hub{
 		opt:      opt,
@@ -211,11 +216,13 @@ func (h *Hub) admit(s *Subscription) error {
 // forget takes an ended subscription out of topic and registry.
 func (h *Hub) forget(s *Subscription) {
 	s.mu.Lock()
-	attached := s.attached
+	attached, closed, table := s.attached, s.closed, s.plan.Table.Ident()
 	s.mu.Unlock()
 	if attached {
 		h.shardOf(s.key()).detach(s)
 	}
+	h.log.Info("live query closed", "live_id", s.id, "user", s.user, "table", table,
+		"reason", string(closed.Reason), "error", closed.Err, "changes", s.changes.Load())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs[s.id] != s {
@@ -232,6 +239,22 @@ func decrement[K comparable](m map[K]int, k K) {
 		delete(m, k)
 	}
 }
+
+// ref counts a batch that is put into a queue, unref one that leaves it.
+func (h *Hub) ref(b *Batch) {
+	if b.refs.Add(1) == 1 {
+		h.stats.queuedBytes.Add(int64(b.bytes))
+	}
+}
+
+func (h *Hub) unref(b *Batch) {
+	if b.refs.Add(-1) == 0 {
+		h.stats.queuedBytes.Add(-int64(b.bytes))
+	}
+}
+
+// full tells whether the queues together hold as much as they may.
+func (h *Hub) full() bool { return h.stats.queuedBytes.Load() > h.opt.QueuedBytes }
 
 // Lookup finds a subscription by its id.
 func (h *Hub) Lookup(id ident.LiveID) (*Subscription, bool) {

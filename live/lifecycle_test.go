@@ -105,6 +105,75 @@ func TestQueueBoundByBytes(t *testing.T) {
 	}
 }
 
+// TestAllQueuesTogether checks the bound that all queues share: it hits those
+// who leave things lying, not those who read.
+func TestAllQueuesTogether(t *testing.T) {
+	db := newDatabase(t, Options{QueuedBytes: 30_000})
+	idle1, idle2, reader := db.subscribe(spec("u", plan(all()))), db.subscribe(spec("u", plan(all()))), db.subscribe(spec("v", plan(all())))
+	for i := range 10 {
+		db.write("u", op{id: int64(i), room: strings.Repeat("x", 1500)})
+	}
+	db.hub.drain()
+	if st := db.hub.Stats(); st.QueuedBytes < 15_000 || st.QueuedBytes > 25_000 || st.DroppedRows != 0 {
+		t.Errorf("a batch in two queues counts once: %+v", st)
+	}
+	for i := range 10 {
+		db.write("u", op{id: int64(10 + i), room: strings.Repeat("x", 1500)})
+		db.write("v", op{id: int64(i)})
+		if got := db.poll(reader); len(got) != 1 || strings.HasSuffix(got[0], "resync") {
+			t.Fatalf("the healthy reader got %q", got)
+		}
+	}
+	if st := db.hub.Stats(); st.QueuedBytes > 33_000 || st.DroppedRows == 0 {
+		t.Errorf("stats %+v", st)
+	}
+	for _, s := range []*Subscription{idle1, idle2} {
+		if got := db.poll(s); len(got) == 0 || !strings.HasSuffix(got[0], "resync") {
+			t.Errorf("the slow reader got %d messages", len(got))
+		}
+	}
+	if st := db.hub.Stats(); st.QueuedBytes != 0 {
+		t.Errorf("%d bytes queued at rest", st.QueuedBytes)
+	}
+}
+
+// TestBulkCommitStopsWork checks that a commit that is larger than the queues
+// is not built into messages that nobody will take.
+func TestBulkCommitStopsWork(t *testing.T) {
+	db := newDatabase(t, limits(300))
+	s := db.subscribe(spec("u", plan(all())))
+	ops := make([]op, 10_000)
+	for i := range ops {
+		ops[i] = op{id: int64(i)}
+	}
+	db.write("u", ops...)
+	db.hub.drain()
+	if st := db.hub.Stats(); st.Messages > 3 {
+		t.Errorf("%d messages were built", st.Messages)
+	}
+	rows := 0
+	for {
+		m, ok, err := s.Poll(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if !m.Resync {
+			t.Fatalf("got %s", m.Kind)
+		}
+		rows += len(m.Rows)
+	}
+	if rows != len(ops) {
+		t.Errorf("got %d rows", rows)
+	}
+	db.write("u", op{id: -1})
+	if got := db.poll(s); len(got) != 1 || strings.HasSuffix(got[0], "resync") {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
 func TestSlowReaderIsClosed(t *testing.T) {
 	var log bytes.Buffer
 	opt := limits(1000)

@@ -80,6 +80,7 @@ type Batch struct {
 
 	seqs  []change.Seq // of Rows, ascending; nil unless Kind is a change
 	bytes int
+	refs  atomic.Int32 // queues that it is in
 	enc   [variants]atomic.Pointer[[]byte]
 
 	// Places for the one row that most batches have.

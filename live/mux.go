@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -53,12 +52,12 @@ func (m *Mux) Poll(ctx context.Context) (*Subscription, Message, error) {
 			return nil, Message{}, nil
 		}
 		msg, ok, err := s.Poll(ctx)
-		var closed *Closed
+		closed, ended := err.(*Closed)
 		switch {
 		case ok:
 			m.put(s)
 			return s, msg, nil
-		case errors.As(err, &closed):
+		case ended:
 			if closed.Reason == ReasonUnsubscribed {
 				continue
 			}

@@ -12,7 +12,7 @@ type counters struct {
 	delivered, dropped, resyncs       atomic.Uint64
 	registered, refused               atomic.Uint64
 	killed, slow, errors, otherClosed atomic.Uint64
-	topics, filters                   atomic.Int64
+	topics, filters, queuedBytes      atomic.Int64
 	latency                           histogram
 }
 
@@ -60,6 +60,8 @@ type Stats struct {
 	Subscriptions, Topics, Filters int64
 	// BacklogRows and BacklogBytes are what waits for the dispatchers now.
 	BacklogRows, BacklogBytes int64
+	// QueuedBytes is what the queues of subscriptions hold now.
+	QueuedBytes int64
 	// Published changes, and Routed: those whose topic has subscriptions.
 	Published, Routed uint64
 	// BacklogLost changes found the backlog full.
@@ -87,7 +89,7 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	c := &h.stats
 	st := Stats{
-		Topics: c.topics.Load(), Filters: c.filters.Load(),
+		Topics: c.topics.Load(), Filters: c.filters.Load(), QueuedBytes: c.queuedBytes.Load(),
 		Published: c.published.Load(), Routed: c.routed.Load(), BacklogLost: c.backlogLost.Load(),
 		Evaluated: c.evaluated.Load(), Messages: c.messages.Load(),
 		Deliveries: c.deliveries.Load(), DeliveredRows: c.delivered.Load(),

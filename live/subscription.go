@@ -219,13 +219,16 @@ func (s *Subscription) raise(seq change.Seq) {
 	s.floor = max(s.floor, seq)
 	s.lostFrom = max(s.lostFrom, s.floor)
 	old := s.queue[s.head:]
-	s.clear()
+	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
 	for _, b := range old {
 		if b.Kind == Schema {
 			s.enqueue(b)
 		} else if b.Seq > s.floor {
 			s.enqueue(b.after(s.floor))
 		}
+	}
+	for _, b := range old {
+		s.hub.unref(b)
 	}
 }
 
@@ -236,23 +239,29 @@ func (s *Subscription) enqueue(b *Batch) {
 		s.queue, s.head = s.queue[:n], 0
 	}
 	s.queue = append(s.queue, b)
+	s.hub.ref(b)
 	s.rows += len(b.Rows)
 	s.bytes += b.bytes
 }
 
-// push queues a batch of changes. It is true when that ended the subscription;
-// the caller then has the Hub forget it.
-func (s *Subscription) push(b *Batch) (ended bool) {
+// push queues a batch of changes. deaf is true when the subscription wants
+// nothing of what was published up to now: it has ended, or will read it again.
+// ended is true when this batch ended it; the caller then has the Hub forget
+// it.
+func (s *Subscription) push(b *Batch) (deaf, ended bool) {
 	s.mu.Lock()
 	switch {
-	case s.closed != nil || s.lost || b.Seq <= s.floor:
+	case s.closed != nil || s.lost:
 		s.mu.Unlock()
-		return false
+		return true, false
+	case b.Seq <= s.floor:
+		s.mu.Unlock()
+		return false, false
 	case b.first() <= s.floor:
 		b = b.after(s.floor)
 	}
 	// An empty queue takes any batch: none has more than maxBatchRows rows.
-	if s.rows > 0 && (s.rows+len(b.Rows) > s.maxRows || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes)) {
+	if s.rows > 0 && (s.rows+len(b.Rows) > s.maxRows || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes) || s.hub.full()) {
 		s.hub.stats.dropped.Add(uint64(len(b.Rows)))
 		ended = s.overflow(b.first() - 1)
 	} else {
@@ -260,11 +269,12 @@ func (s *Subscription) push(b *Batch) (ended bool) {
 	}
 	// A reader that leaves something in the queue comes again by itself.
 	notify := s.started && (s.lost || len(s.queue)-s.head == 1) || ended
+	deaf = s.lost || ended
 	s.mu.Unlock()
 	if notify {
 		s.mux.put(s)
 	}
-	return ended
+	return deaf, ended
 }
 
 // miss notes that the dispatcher lost changes. It is true when that ended the
@@ -333,8 +343,6 @@ func (s *Subscription) end(c *Closed) bool {
 		s.clear()
 	}
 	s.hub.stats.closed(c.Reason)
-	s.hub.log.Info("live query closed", "live_id", s.id, "user", s.user, "table", s.plan.Table.Ident().String(),
-		"reason", string(c.Reason), "error", c.Err, "changes", s.changes.Load())
 	return true
 }
 
@@ -392,7 +400,12 @@ func (s *Subscription) closeSources() {
 }
 
 // clear drops the queue. The caller holds mu.
-func (s *Subscription) clear() { s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0 }
+func (s *Subscription) clear() {
+	for _, b := range s.queue[s.head:] {
+		s.hub.unref(b)
+	}
+	s.queue, s.head, s.rows, s.bytes = nil, 0, 0, 0
+}
 
 // Next waits for the next message. It is for subscriptions that were
 // registered without a Mux. After the end it gives the same *Closed again.
@@ -485,6 +498,7 @@ func (s *Subscription) pop() (Message, bool) {
 	b := s.queue[s.head]
 	s.queue[s.head] = nil
 	s.head++
+	s.hub.unref(b)
 	s.rows -= len(b.Rows)
 	s.bytes -= b.bytes
 	if s.head == len(s.queue) {

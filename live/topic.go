@@ -49,10 +49,12 @@ type projection struct {
 	plan  *Plan
 	subs  []*Subscription
 
-	// For the dispatcher: the evaluator, made when it is first needed, and
-	// the batch that rows are being added to.
+	// For the dispatcher: the evaluator, made when it is first needed, the
+	// batch that rows are being added to, and whether the rest of what is
+	// being dispatched interests nobody any more.
 	eval filter.Evaluator
 	open *Batch
+	deaf bool
 }
 
 func (p *projection) evaluator() filter.Evaluator {
