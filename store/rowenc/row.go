@@ -89,7 +89,7 @@ func (r Row) Check() error {
 }
 
 // Restamp appends the row with another header, and its columns unchanged:
-// what a soft delete writes.
+// what a soft delete writes. With r[:0] as dst it changes the row in its place.
 func Restamp(dst []byte, r Row, h Header) ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return dst, err

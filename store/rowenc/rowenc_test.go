@@ -298,6 +298,9 @@ func TestRestamp(t *testing.T) {
 			t.Errorf("the text has %d bytes", len(v[0].Str()))
 		}
 	}
+	if got, err := rowenc.Restamp(row[:0], row, h); err != nil || &got[0] != &row[0] || len(got) != len(row) || rowenc.Row(row).Header() != h {
+		t.Errorf("restamp in place: %v, header %+v", err, rowenc.Row(row).Header())
+	}
 	if _, err := rowenc.Restamp(nil, row[:10], h); dberr.CodeOf(err) != dberr.Internal {
 		t.Errorf("restamp of half a header: %v", err)
 	}
