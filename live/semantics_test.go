@@ -264,6 +264,25 @@ func TestStartInsideABatch(t *testing.T) {
 	expect(t, db.poll(late), "update 5: 2//0[2//0]")
 }
 
+func TestReadyComesFirst(t *testing.T) {
+	db := newDatabase(t, limits(1))
+	sp := spec("u", plan(all(), colID))
+	sp.Ready = true
+	s := db.register(sp)
+	for i := range 3 {
+		db.write("u", op{id: int64(i)})
+	}
+	db.hub.drain()
+	db.start(s, true)
+	db.write("u", op{id: 9})
+	db.hub.drain()
+	m, ok, err := s.Poll(context.Background())
+	if !ok || err != nil || m.Kind != Ready || m.Seq != 3 || len(m.Columns) != 3 {
+		t.Fatal(m, ok, err)
+	}
+	expect(t, db.poll(s), "initial 3: 0 1 2 last", "insert 4: 9")
+}
+
 func TestInitialParts(t *testing.T) {
 	for _, n := range []int{0, 1, partRows - 1, partRows, partRows + 1, 2*partRows + 7} {
 		db := newDatabase(t, Options{})

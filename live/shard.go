@@ -110,10 +110,7 @@ func (s *shard) publish(k topicKey, events []*change.Event) {
 	}
 }
 
-const (
-	eventOverhead = int(unsafe.Sizeof(change.Event{}) + unsafe.Sizeof(entry{}))
-	valueBytes    = int(unsafe.Sizeof(sqltype.Value{}))
-)
+const eventOverhead = int(unsafe.Sizeof(change.Event{}) + unsafe.Sizeof(entry{}))
 
 func eventBytes(e *change.Event) int { return eventOverhead + rowBytes(e.Old) + rowBytes(e.New) }
 
