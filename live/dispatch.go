@@ -19,8 +19,8 @@ type dispatcher struct {
 	hub   *Hub
 	shard *shard
 
-	topic *topic
 	event *change.Event
+	last  change.Seq // of the run that is being dispatched
 	// before and after are the event's rows in scan order at a width of
 	// declared columns; made again when a plan has another width.
 	before, after       sqltype.Row
@@ -47,7 +47,7 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 		d.visit = d.offer
 	}
 	t.mu.Lock()
-	d.topic = t
+	d.last = run[len(run)-1].event.Seq
 	for i := range run {
 		e := run[i].event
 		d.event, d.width = e, -1
@@ -68,7 +68,7 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 	}
 	d.deaf = d.deaf[:0]
 	t.mu.Unlock()
-	d.topic, d.event = nil, nil
+	d.event = nil
 	d.settle()
 }
 
@@ -260,7 +260,7 @@ func (d *dispatcher) flush(p *projection) {
 	p.open = nil
 	p.deaf = true
 	for _, s := range p.subs {
-		deaf, ended := s.push(b)
+		deaf, ended := s.push(b, d.last)
 		if ended {
 			d.ended = append(d.ended, s)
 		}

@@ -125,7 +125,7 @@ func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
 	if s.announce {
 		s.announce = false
 		s.mu.Unlock()
-		return Message{Batch: &Batch{Kind: Schema, Columns: plan.Delivered()}}, true, nil
+		return Message{Batch: schemaBatch(plan)}, true, nil
 	}
 	s.lost = false
 	s.mu.Unlock()

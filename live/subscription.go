@@ -61,9 +61,10 @@ func (c *Closed) drains() bool {
 // changes at or below it are in that source already and are dropped. When the
 // queue overflows, or the dispatcher lost changes, the queue is dropped and
 // lostFrom remembers the last sequence number that the reader will have
-// complete; as soon as the reader comes it clears the mark, so that changes
-// collect again, and only then opens the Source, whose snapshot therefore has
-// all that was dropped.
+// complete, lostTo the last that was dropped. Should a snapshot turn out to
+// have them all, nothing was missed. Otherwise the reader, when it comes,
+// clears the mark, so that changes collect again, and only then opens the
+// Source, whose snapshot therefore has all that was dropped.
 //
 // One goroutine reads a subscription; everything else may be called from any.
 type Subscription struct {
@@ -101,6 +102,7 @@ type Subscription struct {
 	floor       change.Seq
 	lost        bool
 	lostFrom    change.Seq
+	lostTo      change.Seq
 	announce    bool // the reader has not heard of the plan's columns
 	attached    bool // it is in its topic
 	ready       bool // the Ready message is still to come
@@ -229,6 +231,13 @@ func (s *Subscription) raise(seq change.Seq) {
 	for _, b := range old {
 		s.hub.unref(b)
 	}
+	if s.lost && s.lostTo <= s.floor {
+		s.lost = false
+		if s.announce {
+			s.announce = false
+			s.enqueue(schemaBatch(s.plan))
+		}
+	}
 }
 
 func (s *Subscription) enqueue(b *Batch) {
@@ -243,14 +252,16 @@ func (s *Subscription) enqueue(b *Batch) {
 	s.bytes += b.bytes
 }
 
-// push queues a batch of changes. deaf is true when the subscription wants
+// push queues a batch of changes; last is the newest sequence number that is
+// being dispatched with it. deaf is true when the subscription wants
 // nothing of what was published up to now: it has ended, or will read it again.
 // ended is true when this batch ended it; the caller then has the Hub forget
 // it.
-func (s *Subscription) push(b *Batch) (deaf, ended bool) {
+func (s *Subscription) push(b *Batch, last change.Seq) (deaf, ended bool) {
 	s.mu.Lock()
 	switch {
 	case s.closed != nil || s.lost:
+		s.lostTo = max(s.lostTo, last)
 		s.mu.Unlock()
 		return true, false
 	case b.Seq <= s.floor:
@@ -262,7 +273,7 @@ func (s *Subscription) push(b *Batch) (deaf, ended bool) {
 	// An empty queue takes any batch: none has more than maxBatchRows rows.
 	if s.rows > 0 && (s.rows+len(b.Rows) > s.maxRows || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes) || s.hub.full()) {
 		s.hub.stats.dropped.Add(uint64(len(b.Rows)))
-		ended = s.overflow(b.first() - 1)
+		ended = s.overflow(b.first()-1, last)
 	} else {
 		s.enqueue(b)
 	}
@@ -281,10 +292,11 @@ func (s *Subscription) push(b *Batch) (deaf, ended bool) {
 func (s *Subscription) miss(first, last change.Seq) (ended bool) {
 	s.mu.Lock()
 	if s.closed != nil || s.lost || last <= s.floor {
+		s.lostTo = max(s.lostTo, last)
 		s.mu.Unlock()
 		return false
 	}
-	ended = s.overflow(first - 1)
+	ended = s.overflow(first-1, last)
 	notify := s.started || ended
 	s.mu.Unlock()
 	if notify {
@@ -293,9 +305,10 @@ func (s *Subscription) miss(first, last change.Seq) (ended bool) {
 	return ended
 }
 
-// overflow gives the queue up: what lies in it, and everything above seq, has
-// to be read again, or the subscription ends. The caller holds mu.
-func (s *Subscription) overflow(seq change.Seq) (ended bool) {
+// overflow gives the queue up: what lies in it, and everything above seq, at
+// least up to last, has to be read again, or the subscription ends. The caller
+// holds mu.
+func (s *Subscription) overflow(seq, last change.Seq) (ended bool) {
 	if s.onSlow == CloseSlow {
 		s.end(&Closed{Reason: ReasonSlowConsumer})
 		return true
@@ -309,7 +322,7 @@ func (s *Subscription) overflow(seq change.Seq) (ended bool) {
 	}
 	s.hub.stats.dropped.Add(uint64(s.rows))
 	s.clear()
-	s.lost, s.lostFrom = true, max(seq, s.floor)
+	s.lost, s.lostFrom, s.lostTo = true, max(seq, s.floor), last
 	return false
 }
 
@@ -322,13 +335,17 @@ func (s *Subscription) replan(p *Plan) {
 	case s.lost:
 		s.announce = true
 	default:
-		s.enqueue(&Batch{Kind: Schema, Columns: p.Delivered(), bytes: batchBytes})
+		s.enqueue(schemaBatch(p))
 	}
 	notify := s.started
 	s.mu.Unlock()
 	if notify {
 		s.mux.put(s)
 	}
+}
+
+func schemaBatch(p *Plan) *Batch {
+	return &Batch{Kind: Schema, Columns: p.Delivered(), bytes: batchBytes}
 }
 
 // end marks the subscription ended; the first reason counts. The caller holds
