@@ -31,6 +31,8 @@ func (p *printer) ident(name string) { p.put(QuoteIdent(name)) }
 func (p *printer) node(n Node) {
 	switch n := n.(type) {
 	case nil:
+	case *Query:
+		p.query(n)
 	case Expr:
 		p.expr(n, lvLowest)
 	case QueryBody:

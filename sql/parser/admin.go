@@ -113,11 +113,14 @@ func (p *Parser) subscribe() ast.Statement {
 func (p *Parser) kill() ast.Statement {
 	pos := p.pos()
 	p.next()
-	if p.acceptKw(kwJob) {
+	if p.isKw(kwJob) {
 		return &ast.KillJob{Pos: pos, ID: p.rawID()}
 	}
 	p.expectKw(kwLive)
-	p.expectKw(kwQuery)
+	if !p.isKw(kwQuery) {
+		p.unexpectedFor(kwQuery)
+		return nil
+	}
 	return &ast.KillLiveQuery{Pos: pos, ID: p.rawID()}
 }
 

@@ -34,7 +34,7 @@ func (p *Parser) atQueryTail() bool {
 func (p *Parser) query() *ast.Query {
 	pos := p.pos()
 	if !p.enter() {
-		return nil
+		return &ast.Query{Pos: pos}
 	}
 	defer p.leave()
 	saved, allowed := p.height, p.allowDefault
@@ -63,7 +63,7 @@ func unwrap(q *ast.Query) ast.QueryBody {
 }
 
 func isBare(q *ast.Query) bool {
-	return q == nil || q.With == nil && q.OrderBy == nil && q.Limit == nil && q.Offset == nil
+	return q.With == nil && q.OrderBy == nil && q.Limit == nil && q.Offset == nil
 }
 
 // queryEnd parses the clauses behind a query's body.

@@ -46,7 +46,7 @@ func (p Piece) Locate(err error) error {
 // last.
 func Split(script string) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
-		s := splitter{lex: NewLexer(script), script: script, line: 1}
+		s := splitter{lex: NewLexer(script), script: script, line: 1, column: 1}
 		for {
 			piece, err, ok := s.next()
 			if !ok || !yield(piece, err) {
@@ -59,11 +59,11 @@ func Split(script string) iter.Seq2[Piece, error] {
 // splitter keeps how far line and column were counted, so that a script of
 // many statements is read once.
 type splitter struct {
-	lex       Lexer
-	script    string
-	counted   int
-	line      int
-	lineStart int
+	lex     Lexer
+	script  string
+	counted int
+	line    int
+	column  int
 }
 
 func (s *splitter) next() (piece Piece, err error, ok bool) {
@@ -90,12 +90,14 @@ func (s *splitter) next() (piece Piece, err error, ok bool) {
 
 func (s *splitter) place(offset int) (line, column int) {
 	skipped := s.script[s.counted:offset]
-	s.line += strings.Count(skipped, "\n")
 	if n := strings.LastIndexByte(skipped, '\n'); n >= 0 {
-		s.lineStart = s.counted + n + 1
+		s.line += strings.Count(skipped, "\n")
+		s.column = 1
+		skipped = skipped[n+1:]
 	}
+	s.column += utf8.RuneCountInString(skipped)
 	s.counted = offset
-	return s.line, utf8.RuneCountInString(s.script[s.lineStart:offset]) + 1
+	return s.line, s.column
 }
 
 // lexError takes the lexer's error, whose place is made anew: that in the

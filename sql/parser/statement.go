@@ -240,7 +240,7 @@ func (p *Parser) drop() ast.Statement {
 	case p.acceptKw(kwStorage):
 		return &ast.DropStorage{Pos: pos, IfExists: p.ifExists(), ID: p.identOrString()}
 	case p.acceptKws(kwApi, kwKey):
-		return &ast.DropAPIKey{Pos: pos, IfExists: p.ifExists(), KeyID: p.rawID()}
+		return &ast.DropAPIKey{Pos: pos, IfExists: p.ifExists(), KeyID: p.stringValue()}
 	}
 	return p.refuseObject()
 }
@@ -262,29 +262,22 @@ func (p *Parser) identOrString() ast.Ident {
 	return p.ident()
 }
 
-// rawID takes an identifier that the server gave out: a text, or the bare
-// characters up to the next space.
+// rawID takes an identifier that the server gave out, behind the keyword at
+// tok: a text, or bare characters, which need not be tokens of SQL.
 func (p *Parser) rawID() string {
-	if p.is(String) {
+	start := int(p.tok.End)
+	for start < len(p.sql) && class[p.sql[start]] == clSpace {
+		start++
+	}
+	end := start
+	for end < len(p.sql) && (isWordByte(p.sql[end]) || p.sql[end] == '-' || p.sql[end] == '.' || p.sql[end] == ':') {
+		end++
+	}
+	if end == start || end < len(p.sql) && class[p.sql[end]] == clQuote || p.sql[start] == '-' || p.sql[start] == '$' {
+		p.next()
 		return p.stringValue()
 	}
-	start, end := p.tok.Start, p.tok.Start
-	for p.tok.Start == end {
-		switch p.tok.Kind {
-		case Word, Integer, Decimal, Duration, Dot, Colon:
-		case Operator:
-			if p.tok.Op != ast.OpSub {
-				p.unexpected()
-				return ""
-			}
-		default:
-			if end == start {
-				p.unexpected()
-			}
-			return p.sql[start:end]
-		}
-		end = p.tok.End
-		p.next()
-	}
+	p.nAhead, p.lex.pos = 0, end
+	p.next()
 	return p.sql[start:end]
 }
