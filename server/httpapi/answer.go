@@ -129,7 +129,7 @@ func (a *answer) End(o core.Outcome) error {
 		a.buf = wireconv.AppendString(append(a.buf, `,"message":`...), o.Message)
 	}
 	if a.timing {
-		a.buf = appendMS(append(a.buf, `,"execution_time_ms":`...), o.Elapsed)
+		a.buf = wireconv.AppendMS(append(a.buf, `,"execution_time_ms":`...), o.Elapsed)
 	}
 	if len(o.Properties) > 0 {
 		a.buf = wireconv.AppendRaw(append(a.buf, `,"properties":`...), o.Properties)
@@ -147,7 +147,7 @@ func (a *answer) spill() error {
 	}
 	if !a.sent {
 		a.sent, a.limit = true, chunk
-		a.w.Header()["Content-Type"] = jsonType
+		a.w.Header()["Content-Type"] = wireconv.JSONType
 		const head = `{"results":[`
 		copy(a.buf[headRoom-len(head):], head)
 		a.write(a.buf[headRoom-len(head):])
@@ -176,7 +176,7 @@ func (a *answer) finish(ctx context.Context, err error) {
 	took := time.Since(a.start)
 	if err == nil {
 		if a.sent {
-			a.buf = append(appendMS(append(a.buf, `],"status":"success","took_ms":`...), took), '}', '\n')
+			a.buf = append(wireconv.AppendMS(append(a.buf, `],"status":"success","took_ms":`...), took), '}', '\n')
 			a.write(a.buf)
 			return
 		}
@@ -190,7 +190,7 @@ func (a *answer) finish(ctx context.Context, err error) {
 			a.buf = strconv.AppendInt(append(a.buf, `],"row_count":`...), a.rows, 10)
 			a.buf = append(a.buf, `,"incomplete":true}`...)
 		}
-		a.buf = appendMS(append(a.buf, `],"status":"error","took_ms":`...), took)
+		a.buf = wireconv.AppendMS(append(a.buf, `],"status":"error","took_ms":`...), took)
 		a.buf = append(wireconv.AppendError(append(a.buf, `,"error":`...), f), '}', '\n')
 		a.write(a.buf)
 		return
@@ -205,14 +205,14 @@ func (a *answer) finish(ctx context.Context, err error) {
 // writeSmall writes an answer that is in the buffer as a whole.
 func (a *answer) writeSmall(status int, word string, took time.Duration) {
 	var room [headRoom]byte
-	head := appendHead(room[:0], word, took)
+	head := wireconv.AppendHead(room[:0], word, took)
 	from := headRoom - len(head)
 	copy(a.buf[from:], head)
 	body := a.buf[from:]
 	header := a.w.Header()
-	header["Content-Type"] = jsonType
+	header["Content-Type"] = wireconv.JSONType
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	setStatusHeaders(header, status)
+	wireconv.SetStatusHeaders(header, status)
 	a.w.WriteHeader(status)
 	_, a.err = a.w.Write(body)
 }
@@ -244,17 +244,4 @@ func (a *answer) failure(ctx context.Context, err error) wire.Error {
 func (a *answer) alone(st *core.StatementError) bool {
 	const blank = "; \t\r\n"
 	return st.Number == 1 && strings.Trim(a.request, blank) == strings.Trim(st.Text, blank)
-}
-
-// appendHead appends the head of an answer up to its results.
-func appendHead(dst []byte, status string, took time.Duration) []byte {
-	dst = append(append(dst, `{"status":"`...), status...)
-	dst = appendMS(append(dst, `","took_ms":`...), took)
-	return append(dst, `,"results":[`...)
-}
-
-// appendMS appends a duration in milliseconds with microseconds behind the
-// point.
-func appendMS(dst []byte, d time.Duration) []byte {
-	return strconv.AppendFloat(dst, float64(d.Microseconds())/1000, 'f', -1, 64)
 }

@@ -189,9 +189,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Header values that every answer shares.
 var (
-	nosniff  = []string{"nosniff"}
-	noStore  = []string{"no-store"}
-	jsonType = []string{"application/json"}
+	nosniff = []string{"nosniff"}
+	noStore = []string{"no-store"}
 )
 
 // recover turns a panic into INTERNAL. An answer that has begun is broken off,
@@ -209,7 +208,7 @@ func (h *Handler) recover(w *recorder, r *http.Request) {
 	if w.wrote {
 		panic(http.ErrAbortHandler)
 	}
-	writeFailure(w, http.StatusInternalServerError, 0, wireconv.InternalFailure(id))
+	wireconv.WriteFailure(w, http.StatusInternalServerError, 0, wireconv.InternalFailure(id))
 }
 
 func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {

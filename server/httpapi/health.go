@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/wire"
+	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
 // serveHealth tells how the server is: 200 when it takes statements, else 503.
@@ -21,7 +22,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	status := http.StatusOK
 	if st != serving {
 		status = http.StatusServiceUnavailable
-		setStatusHeaders(w.Header(), status)
+		wireconv.SetStatusHeaders(w.Header(), status)
 	}
 	body, err := json.Marshal(wire.Health{
 		Status: string(st), Version: h.o.Build.Version, APIVersion: wire.APIVersion,
@@ -32,7 +33,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, _ *http.Request) {
 		panic(err) // a struct of strings and a finite number
 	}
 	header := w.Header()
-	header["Content-Type"] = jsonType
+	header["Content-Type"] = wireconv.JSONType
 	header["Content-Length"] = []string{strconv.Itoa(len(body) + 1)}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))

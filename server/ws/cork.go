@@ -1,0 +1,99 @@
+package ws
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// corkSize is how many bytes a corked connection collects before it writes
+// them although it is corked.
+const corkSize = 64 << 10
+
+var corkBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 4<<10)
+	return &b
+}}
+
+// corkConn is a connection whose writes can be held back for a moment, so that
+// many small frames become one write to the network.
+type corkConn struct {
+	net.Conn
+
+	mu   sync.Mutex // guards what follows, and the order of writes
+	held int
+	buf  *[]byte // what is held back; nil: nothing
+}
+
+// hold begins to hold writes back. Holds may overlap; each needs its release.
+func (c *corkConn) hold() {
+	c.mu.Lock()
+	c.held++
+	c.mu.Unlock()
+}
+
+// release ends a hold. The last one writes what was held back.
+func (c *corkConn) release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held--; c.held > 0 {
+		return nil
+	}
+	return c.flush()
+}
+
+func (c *corkConn) flush() error {
+	if c.buf == nil {
+		return nil
+	}
+	_, err := c.Conn.Write(*c.buf)
+	if cap(*c.buf) <= 2*corkSize {
+		*c.buf = (*c.buf)[:0]
+		corkBuffers.Put(c.buf)
+	}
+	c.buf = nil
+	return err
+}
+
+// Write writes b, or keeps it until the release.
+func (c *corkConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == 0 {
+		return c.Conn.Write(b)
+	}
+	if c.buf == nil {
+		c.buf = corkBuffers.Get().(*[]byte)
+	}
+	*c.buf = append(*c.buf, b...)
+	if len(*c.buf) >= corkSize {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}
+
+// corkWriter is a ResponseWriter that gives a corkConn away when it is
+// hijacked.
+type corkWriter struct {
+	http.ResponseWriter
+	conn *corkConn
+}
+
+// Hijack takes the connection over from net/http.
+func (w *corkWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if rw.Writer.Buffered() > 0 {
+		conn.Close()
+		return nil, nil, errors.New("something was written before the handshake")
+	}
+	w.conn = &corkConn{Conn: conn}
+	// Every message is written under a hold, so a small buffer is enough.
+	return w.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(w.conn, 512)), nil
+}
