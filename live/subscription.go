@@ -99,13 +99,12 @@ type Subscription struct {
 	head        int
 	rows, bytes int
 	started     bool
-	floor       change.Seq
+	from, floor change.Seq
 	lost        bool
 	lostFrom    change.Seq
 	lostTo      change.Seq
 	announce    bool // the reader has not heard of the plan's columns
 	attached    bool // it is in its topic
-	ready       bool // the Ready message is still to come
 	closed      *Closed
 }
 
@@ -113,7 +112,7 @@ func newSubscription(h *Hub, spec Spec) *Subscription {
 	s := &Subscription{
 		hub: h, id: spec.ID, conn: spec.Connection, clientID: spec.ClientID, user: spec.User,
 		table: spec.Plan.tableID(), query: spec.Query, options: spec.Options, mux: spec.Mux, tag: spec.Tag,
-		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan, ready: spec.Ready,
+		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan,
 	}
 	if spec.Buffer > 0 {
 		s.maxRows = min(s.maxRows, spec.Buffer)
@@ -145,12 +144,12 @@ func (s *Subscription) Plan() *Plan {
 	return s.plan
 }
 
-// Seq is the sequence number that it stands at: every later change of the
-// result is delivered. It is that of Start until a resync raises it.
+// Seq is the sequence number that it was started at: every later change of the
+// result is delivered. A later resync does not change it.
 func (s *Subscription) Seq() change.Seq {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.floor
+	return s.from
 }
 
 // Info describes it for system.live_queries.
@@ -199,7 +198,7 @@ func (s *Subscription) Start(st Start) error {
 	}
 	closed := s.closed
 	if closed == nil {
-		s.started = true
+		s.started, s.from = true, st.Seq
 		s.raise(st.Seq)
 	}
 	s.mu.Unlock()
