@@ -1,7 +1,6 @@
 package sqltype
 
 import (
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -12,11 +11,14 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 )
 
-// Dates and timestamps end where PostgreSQL's do.
+// Dates and timestamps begin where PostgreSQL's do, in 4714 BC. Dates end with
+// it in the year 5874897, timestamps in 294247, where 64 bits of microseconds
+// since 1970 do.
 const (
-	minDate      = -2440588   // 4714-11-24 BC
-	maxDate      = 2145031948 // 5874897-12-31
-	minTimestamp = -210866803200000000
+	MinDate      = -2440588
+	MaxDate      = 2145031948
+	MinTimestamp = MinDate * microsPerDay
+	MaxTimestamp = 1<<63 - 2
 )
 
 // dateTime is what a text says about date and time.
@@ -63,13 +65,13 @@ func parseTemporal(s string, t Type, now time.Time) (Value, error) {
 	}
 	days := DaysFromCivil(dt.year, dt.month, dt.day)
 	if t.Kind == Date {
-		if days < minDate || days > maxDate {
+		if days < MinDate || days > MaxDate {
 			return Value{}, dberr.Newf(dberr.ValueOutOfRange, "date out of range: %s", quote(s)).WithState("22008")
 		}
 		return NewInt(Date, days), nil
 	}
 	outside := dberr.Newf(dberr.ValueOutOfRange, "timestamp out of range: %s", quote(s)).WithState("22008")
-	if days < minDate || days > math.MaxInt64/microsPerDay-2 {
+	if days < MinDate || days > MaxTimestamp/microsPerDay-1 {
 		return Value{}, outside
 	}
 	us := days*microsPerDay + dt.micros
@@ -79,7 +81,7 @@ func parseTemporal(s string, t Type, now time.Time) (Value, error) {
 	case dt.hasZone:
 		us -= int64(dt.offset) * 1e6
 	}
-	if us < minTimestamp {
+	if us < MinTimestamp || us > MaxTimestamp {
 		return Value{}, outside
 	}
 	return NewInt(Timestamp, us), nil

@@ -85,10 +85,11 @@ func (k Kind) String() string {
 type Eval func(ctx *Context, args []sqltype.Value) (sqltype.Value, error)
 
 // Kernel is a strict function's implementation over vectors. It computes
-// out's positions sel (nil: 0 to n-1), at which every argument is valid, and
+// out's positions sel (never nil), at which every argument is valid, and
 // leaves the others alone. An argument may be constant. out has the
-// function's physical type and n places; out.Valid is the caller's.
-type Kernel func(ctx *Context, args []*vector.Vector, sel []int32, n int, out *vector.Vector) error
+// function's type, which is none that is held as bytes; out.Valid is the
+// caller's.
+type Kernel func(ctx *Context, args []*vector.Vector, sel []int32, out *vector.Vector) error
 
 // Function is one signature of one name. Functions are made when the program
 // starts and never change.

@@ -216,6 +216,18 @@ func chooseUnknown(cands []Match, args []sqltype.Type) (Match, int) {
 	if len(cands) < 2 {
 		return first(cands)
 	}
+	// A candidate that names its types goes before one that takes any.
+	cands = keepBest(cands, func(m Match) (n int) {
+		for _, a := range m.Fn.Args {
+			if a.Kind < AnyElement {
+				n++
+			}
+		}
+		return n - len(m.Fn.Args)
+	})
+	if len(cands) < 2 {
+		return first(cands)
+	}
 	// All known arguments of one type: assume it for the unknown ones too.
 	known := sqltype.TUnknown
 	for _, a := range args {

@@ -215,7 +215,10 @@ func (n *callNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 	}
 	out := m.out(n.typ, rows)
 	out.Valid = valid
-	if err := n.fn.Kernel(ev.ctx, vecs, sel, rows, out); err != nil {
+	if sel == nil {
+		sel = identity(rows)
+	}
+	if err := n.fn.Kernel(ev.ctx, vecs, sel, out); err != nil {
 		return nil, err
 	}
 	return out, nil
