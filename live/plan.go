@@ -30,7 +30,8 @@ type Plan struct {
 	// ProjectionKey is equal for plans of one table that make the same row.
 	ProjectionKey string
 	// Equal are equality conjuncts of the filter. They are a help to find
-	// the subscription and may be left out; the evaluator checks them again.
+	// the subscription and may be left out; the evaluator checks them again,
+	// and those that an index cannot use are passed over.
 	Equal []filter.Equality
 	// NamesDeleted is set when the query names _deleted, so that a deleted
 	// row may belong to the result.
@@ -87,6 +88,17 @@ func (l *layout) system(row sqltype.Row, updated, deleted sqltype.Value) {
 	if l.deleted >= 0 {
 		row[l.deleted] = deleted
 	}
+}
+
+// indexable are the equalities that the index may rely on.
+func (p *Plan) indexable() []filter.Equality {
+	out := make([]filter.Equality, 0, len(p.Equal))
+	for _, e := range p.Equal {
+		if e.Ordinal >= 0 && e.Ordinal < len(p.Table.Columns) && filter.Indexable(p.Table.Columns[e.Ordinal].Type.Kind, e.Value.Kind()) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func (p *Plan) tableID() ident.TableID { return p.Table.ID }

@@ -15,12 +15,22 @@ type Evaluator interface {
 }
 
 // Equality is the conjunct "column = value" of a filter: a row whose column
-// is NULL or has another value never matches. Equality is meant as
-// sqltype.Compare finds it, so the value is of the column's own kind or of
-// another numeric one.
+// is NULL or has another value never matches.
 type Equality struct {
 	// Ordinal is the declared column.
 	Ordinal int
 	// Value is never NULL.
 	Value sqltype.Value
+}
+
+// Indexable tells whether an equality between a column and a value of these
+// kinds may be put into an Index: whether values that SQL finds equal also hash
+// equally. That holds for two of one kind and for numbers, but not between
+// FLOAT and another kind, which SQL compares with rounding, nor where one side
+// is converted first, such as a date to a timestamp.
+func Indexable(column, value sqltype.Kind) bool {
+	if column == value {
+		return true
+	}
+	return column.IsNumeric() && value.IsNumeric() && column != sqltype.Float && value != sqltype.Float
 }
