@@ -11,6 +11,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/live/filter"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
@@ -53,6 +54,22 @@ func TestChangeKinds(t *testing.T) {
 			expect(t, db.poll(s), c.want...)
 		})
 	}
+}
+
+// TestFloatEquality checks that an equality which SQL decides with rounding
+// does not hide a change.
+func TestFloatEquality(t *testing.T) {
+	db := newDatabase(t, Options{})
+	table := messages(1)
+	table.Columns[colN].Type = sqltype.TFloat
+	where := predicate{
+		text:  "n = 0.1",
+		equal: []filter.Equality{{Ordinal: colN, Value: sqltype.NewDouble(0.1)}, {Ordinal: 17, Value: sqltype.NewBigInt(1)}},
+		match: func(sqltype.Row) (bool, error) { return true, nil },
+	}
+	s := db.subscribe(spec("u", planOn(table, where, colID)))
+	db.write("u", op{id: 1})
+	expect(t, db.poll(s), "insert 1: 1")
 }
 
 func TestOwnRowsOnly(t *testing.T) {
@@ -278,6 +295,29 @@ func TestOverflowThatTheSnapshotHas(t *testing.T) {
 	expect(t, db.poll(s), "initial 3: 0 1 2 last", "insert 4: 9")
 	if s.Seq() != 3 {
 		t.Errorf("started at %d", s.Seq())
+	}
+}
+
+// TestReadyComesFirst checks the acknowledgement of a subscription that was
+// too slow, too, before its reader came for the first time.
+func TestReadyComesFirst(t *testing.T) {
+	db := newDatabase(t, limits(1))
+	sp := spec("u", plan(all(), colID))
+	sp.Ready = true
+	s := db.register(sp)
+	db.write("u", op{id: 1})
+	db.start(s, true)
+	for i := range 3 {
+		db.write("u", op{id: int64(10 + i)})
+	}
+	db.hub.drain()
+	m, ok, err := s.Poll(context.Background())
+	if !ok || err != nil || m.Kind != Ready || m.Seq != 1 || len(m.Columns) != 3 {
+		t.Fatal(m, ok, err)
+	}
+	expect(t, db.poll(s), "initial 1: 1 last", "insert 4: 10 11 12 resync")
+	if in := s.Info(); in.Changes != 3 {
+		t.Errorf("%d changes", in.Changes)
 	}
 }
 
