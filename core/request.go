@@ -113,9 +113,8 @@ type SubscribeRequest struct {
 	// in system.live_queries.
 	Options json.RawMessage
 	// Mux is who reads the subscription beside others, so that a connection
-	// needs no goroutine for each; its first message is live.Ready. nil: a
-	// reader of its own calls Next. Tag is the reader's own. The live.Spec
-	// gets both as they are, and Ready with a Mux.
+	// needs no goroutine for each; nil: a reader of its own calls Next. Tag is
+	// the reader's own. Both go into the live.Spec as they are.
 	Mux *live.Mux
 	Tag any
 }
