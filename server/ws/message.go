@@ -100,14 +100,14 @@ func appendRows(dst []byte, e *wireconv.Encoder, rows []sqltype.Row) []byte {
 }
 
 // appendAck appends the acknowledgement of a subscription.
-func appendAck(dst []byte, s *sub, o *wire.SubscriptionOptions) []byte {
+func appendAck(dst []byte, s *sub, ls *live.Subscription) []byte {
 	dst = append(append(dst, `{"type":"subscription_ack",`...), s.member...)
-	dst = wireconv.AppendString(append(dst, `"live_id":`...), string(s.live.ID()))
-	if o != nil && o.LastRows != nil {
-		dst = strconv.AppendInt(append(dst, `,"last_rows":`...), int64(*o.LastRows), 10)
+	dst = wireconv.AppendString(append(dst, `"live_id":`...), string(ls.ID()))
+	if s.lastRows != nil {
+		dst = strconv.AppendInt(append(dst, `,"last_rows":`...), int64(*s.lastRows), 10)
 	}
-	dst = strconv.AppendUint(append(dst, `,"seq":`...), uint64(s.live.Seq()), 10)
-	e := wireconv.NewEncoder(toColumns(s.live.Plan().Columns), s.format)
+	dst = strconv.AppendUint(append(dst, `,"seq":`...), uint64(ls.Seq()), 10)
+	e := wireconv.NewEncoder(toColumns(ls.Plan().Columns), s.format)
 	return append(e.AppendSchema(append(dst, ',')), '}')
 }
 

@@ -20,19 +20,21 @@ const maxSubscriptionID = 256
 // sub is one subscription of a connection.
 type sub struct {
 	id string
-	// live is set when the engine has taken the subscription; acked is
-	// closed when the client has been told so, or will not be.
+	// live is set when the engine has taken the subscription; the
+	// connection's mu guards it. acked is closed when the client has been
+	// told so, or will not be.
 	live  *live.Subscription
 	acked chan struct{}
 	// gone is set when the client was told, or told us, that it is over: no
 	// more frames of it are sent. The connection's out guards it.
 	gone bool
 
-	format  wireconv.Format
-	variant live.Variant
-	member  []byte // "subscription_id":"s1",
-	encoder *wireconv.Encoder
-	columns *live.Column // whose encoder it is
+	lastRows *int // as the client asked for
+	format   wireconv.Format
+	variant  live.Variant
+	member   []byte // "subscription_id":"s1",
+	encoder  *wireconv.Encoder
+	columns  *live.Column // whose encoder it is
 }
 
 // subscribe starts a live query.
@@ -69,7 +71,7 @@ func (c *conn) subscribe(in *wire.Subscription) {
 	c.mu.Lock()
 	s.live = sub
 	c.mu.Unlock()
-	c.send(func(b []byte) []byte { return appendAck(b, s, in.Options) })
+	c.send(func(b []byte) []byte { return appendAck(b, s, sub) })
 	close(s.acked)
 }
 
@@ -105,7 +107,7 @@ func (c *conn) newSub(in *wire.Subscription) (*sub, core.SubscribeRequest, error
 			return bad("options.last_rows is %d; it must be a number of rows, or -1 for all.", *o.LastRows)
 		}
 		n := int64(*o.LastRows)
-		req.LastRows = &n
+		req.LastRows, s.lastRows = &n, o.LastRows
 	}
 	req.FromSeq = o.FromSeq
 	if o.Buffer < 0 {
@@ -218,15 +220,11 @@ func (c *conn) deliverAll() {
 // deliver writes one message of a live query, or its end.
 func (c *conn) deliver(ls *live.Subscription, msg live.Message, err error) {
 	s := ls.Tag().(*sub)
-	// The acknowledgement comes first.
+	// The reading goroutine acknowledges it first.
 	select {
 	case <-s.acked:
-	default:
-		select {
-		case <-s.acked:
-		case <-c.ctx.Done():
-			return
-		}
+	case <-c.ctx.Done():
+		return
 	}
 	if err != nil {
 		var closed *live.Closed
