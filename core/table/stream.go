@@ -127,6 +127,16 @@ func (st *streams) read(k ringKey, upTo change.Seq, now time.Time) (rows []strea
 	return rows, max(lost, v.lost)
 }
 
+// Lost is the last change of a user's part of a table that left nothing behind
+// at a state: who knows less than that cannot be told what it missed.
+func (s *Store) Lost(at *State, t *ddl.Table, user ident.UserID, now time.Time) change.Seq {
+	if t.Type != ident.StreamTable {
+		return 0
+	}
+	_, lost := s.streams.read(ringKey{t.ID, user}, at.Seq, now)
+	return lost
+}
+
 // lookup finds a row by its key; the committer asks after it has evicted what
 // is expired.
 func (st *streams) lookup(k ringKey, key string) version {

@@ -1,0 +1,321 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/sysname"
+	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/core/systable"
+	"github.com/kalamdb/kalamdb/core/table"
+	"github.com/kalamdb/kalamdb/core/user"
+	"github.com/kalamdb/kalamdb/live"
+	"github.com/kalamdb/kalamdb/sql"
+	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/kv/badgerkv"
+	"github.com/kalamdb/kalamdb/store/kv/memkv"
+)
+
+// What the data directory holds.
+const (
+	lockFile  = "LOCK"
+	hotFolder = "hot"
+)
+
+// Engine is an open database. It may be used from several goroutines.
+type Engine struct {
+	cfg     config.Config
+	log     *slog.Logger
+	lock    *flock.Flock // nil without a data directory
+	backend kv.Backend
+	store   *table.Store
+	hub     *live.Hub
+	// compiler is exchanged for a fresh one by CLEAR CACHE.
+	compiler atomic.Pointer[sql.Compiler]
+	system   *systable.Registry
+	host     *systable.Host
+	users    *user.Users
+	sessions *session.Manager
+	started  time.Time
+	turns    turns
+	// parallelism is how many goroutines a query may use.
+	parallelism int
+
+	// running counts the statements under way; stopped ends them when Close
+	// has waited long enough.
+	running  gate
+	stopped  context.Context
+	stop     context.CancelCauseFunc
+	closing  sync.Once
+	closeErr error
+
+	nextProbe atomic.Int64 // Unix nanoseconds
+}
+
+// errStopped is the cause with which Close ends what still runs.
+var errStopped = dberr.New(dberr.StorageUnavailable, "The server is shutting down.").WithHint("Try again in a moment.")
+
+// Open opens the database of a configuration: it locks the data directory,
+// opens the backend, reads the catalog and starts the commit loop. A nil log
+// means none. The engine must be closed.
+//
+// Errors: STORAGE_UNAVAILABLE when another process has the data directory, or
+// when a newer server wrote it.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Engine, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{cfg: cfg, log: log, started: time.Now()}
+	e.stopped, e.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	if err := e.open(ctx); err != nil {
+		e.stop(errStopped)
+		return nil, errors.Join(err, e.release())
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	if err := e.openBackend(); err != nil {
+		return err
+	}
+	e.system = systable.New()
+	e.hub = live.NewHub(live.Options{Limits: e.cfg.Live, Source: resume{e}, Log: e.log})
+	var err error
+	e.store, err = table.Open(ctx, e.backend, e.hub, table.Options{
+		System:           e.system.Tables(),
+		Hard:             []ident.TableID{systable.UsersID},
+		MaxBuffer:        e.cfg.Stream.MaxBuffer,
+		EvictionInterval: e.cfg.Stream.EvictionInterval.Std(),
+		Logger:           e.log,
+	})
+	if err != nil {
+		return err
+	}
+	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
+		e.parallelism = runtime.GOMAXPROCS(0)
+	}
+	e.clearPlans()
+	e.users = user.New(e.store, e.system.Users())
+	e.sessions = session.NewManager(session.Options{
+		IdleTimeout: e.cfg.Session.IdleTimeout.Std(),
+		Max:         e.cfg.Session.MaxSessions,
+		MaxTables:   e.cfg.Session.MaxCachedTables,
+	})
+	e.host = e.newHost()
+	return nil
+}
+
+func (e *Engine) openBackend() error {
+	dir := e.cfg.Data.Dir
+	st := e.cfg.Store
+	if dir == "" && st.Backend != config.BackendMemory {
+		return errors.New("open database: no data directory is set")
+	}
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("open data directory: %w", err)
+		}
+		l := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+		ok, err := l.TryLock()
+		if err != nil {
+			return fmt.Errorf("lock data directory: %w", err)
+		}
+		if !ok {
+			return dberr.Newf(dberr.StorageUnavailable, "The data directory %s is in use by another server.", dir).
+				WithHint("Stop the other server, or give this one a data directory of its own.")
+		}
+		e.lock = l
+	}
+	var err error
+	switch st.Backend {
+	case config.BackendMemory:
+		e.backend = memkv.New(memkv.Options{})
+	case config.BackendBadger, "":
+		e.backend, err = badgerkv.Open(badgerkv.Options{
+			Dir:          filepath.Join(dir, hotFolder),
+			NoSync:       !st.Sync,
+			MemTable:     st.Badger.MemTable.Bytes(),
+			BlockCache:   st.Badger.BlockCache.Bytes(),
+			IndexCache:   st.Badger.IndexCache.Bytes(),
+			ValueLogFile: st.Badger.ValueLogFile.Bytes(),
+			Compactors:   st.Badger.Compactors,
+			MinFree:      st.Badger.MinFree.Bytes(),
+			Logger:       e.log,
+		})
+	default:
+		err = dberr.Newf(dberr.Unsupported, "the storage backend %q is not part of this server", st.Backend).
+			WithHint("Use badger or memory.")
+	}
+	if err != nil {
+		e.backend = nil
+		return fmt.Errorf("open storage: %w", err)
+	}
+	return nil
+}
+
+// Close stops the engine: new statements are refused, those under way may
+// finish until the context ends, then they are cancelled; subscribers are told;
+// what is committed is there when the engine is opened again. A second call
+// waits for the first and gives its error.
+func (e *Engine) Close(ctx context.Context) error {
+	e.closing.Do(func() {
+		e.running.close()
+		select {
+		case <-e.running.drained():
+		case <-ctx.Done():
+			e.stop(errStopped)
+			<-e.running.drained()
+		}
+		e.stop(errStopped)
+		e.closeErr = e.release()
+	})
+	return e.closeErr
+}
+
+// release closes what is open, the last opened first.
+func (e *Engine) release() error {
+	var errs []error
+	if e.hub != nil {
+		e.hub.CloseAll(live.ReasonShutdown)
+	}
+	if e.store != nil {
+		errs = append(errs, e.store.Close())
+	}
+	if e.hub != nil {
+		e.hub.Close()
+	}
+	if e.backend != nil {
+		errs = append(errs, e.backend.Close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// probeInterval is how often a broken storage is tried.
+const probeInterval = time.Second
+
+// Health says whether the engine can do its work. While the storage refuses
+// writes it tries a small one, at most once a second, to see whether it still
+// does.
+func (e *Engine) Health() Health {
+	if e.running.isClosed() {
+		return Health{Reason: "the server is shutting down"}
+	}
+	err := e.store.Unavailable()
+	if err == nil {
+		return Health{Writable: true}
+	}
+	now := time.Now().UnixNano()
+	if next := e.nextProbe.Load(); now >= next && e.nextProbe.CompareAndSwap(next, now+int64(probeInterval)) {
+		ctx, cancel := context.WithTimeout(e.stopped, probeInterval)
+		defer cancel()
+		if err = e.store.Probe(ctx); err == nil {
+			return Health{Writable: true}
+		}
+	}
+	if d, ok := dberr.As(err); ok {
+		return Health{Reason: d.Message}
+	}
+	return Health{Reason: "the storage cannot be written now"}
+}
+
+// Size is how many bytes the hot rows take on their medium.
+func (e *Engine) Size(ctx context.Context) (int64, error) { return e.backend.Size(ctx) }
+
+// Hub is where the live queries are, for the connections that read them.
+func (e *Engine) Hub() *live.Hub { return e.hub }
+
+// UserRole is the role that system.users gives a user by its metadata.role,
+// empty when it gives none. registered is false for a user that is not there.
+func (e *Engine) UserRole(ctx context.Context, id ident.UserID) (role string, registered bool, err error) {
+	return e.users.Role(ctx, id)
+}
+
+// Stats are the engine's figures for monitoring.
+type Stats struct {
+	Commit      table.CommitStats
+	Live        live.Stats
+	Sessions    int
+	StreamRows  int
+	StreamBytes int64
+	Uptime      time.Duration
+}
+
+// Stats reads the figures.
+func (e *Engine) Stats() Stats {
+	rows, bytes := e.store.StreamStats()
+	return Stats{
+		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
+		StreamRows: rows, StreamBytes: bytes, Uptime: time.Since(e.started),
+	}
+}
+
+// clearPlans forgets all compiled plans. Statements under way keep theirs.
+func (e *Engine) clearPlans() {
+	e.compiler.Store(sql.NewCompiler(sql.Options{PlanCacheSize: e.cfg.Query.PlanCacheSize}))
+}
+
+// node is this server's name in system tables.
+func (e *Engine) node() ident.NodeID {
+	if e.cfg.Server.Node != "" {
+		return ident.NodeID(e.cfg.Server.Node)
+	}
+	if h, err := os.Hostname(); err == nil && h != "" {
+		return ident.NodeID(h)
+	}
+	return "localhost"
+}
+
+func (e *Engine) newHost() *systable.Host {
+	return &systable.Host{
+		Node:        e.node(),
+		LiveQueries: e.hub.List,
+		Sessions: func() []systable.Session {
+			var out []systable.Session
+			for _, s := range e.sessions.List() {
+				out = append(out, systable.Session(s))
+			}
+			return out
+		},
+		Plans: func() []systable.Plan { return nil },
+		Storages: func() []systable.Storage {
+			return []systable.Storage{{
+				ID: sysname.DefaultStorage, Name: "Local filesystem", Description: "The storage that is always there",
+				Type: "filesystem", URI: e.cfg.Storage.DefaultLocation,
+				SharedTemplate: e.cfg.Storage.SharedTemplate, UserTemplate: e.cfg.Storage.UserTemplate,
+				CreatedAt: e.started, UpdatedAt: e.started,
+			}}
+		},
+		FlushPolicy: e.flushPolicy,
+	}
+}
+
+// flushPolicy describes when a table is flushed, with the server's defaults
+// where the table does not say.
+func (e *Engine) flushPolicy(interval time.Duration, rows int64) string {
+	if interval == 0 && rows == 0 {
+		interval, rows = e.cfg.Flush.DefaultInterval.Std(), e.cfg.Flush.DefaultRows
+	}
+	switch {
+	case interval == 0:
+		return fmt.Sprintf("ROW_THRESHOLD %d", rows)
+	case rows == 0:
+		return fmt.Sprintf("INTERVAL %s", config.Duration(interval))
+	}
+	return fmt.Sprintf("INTERVAL %s ROW_THRESHOLD %d", config.Duration(interval), rows)
+}
