@@ -8,7 +8,7 @@ require (
 	github.com/kalamdb/kalamdb/store v0.0.0
 )
 
-require go.uber.org/goleak v1.3.0 // indirect
+require go.uber.org/goleak v1.3.0
 
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons

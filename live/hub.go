@@ -319,11 +319,12 @@ func (h *Hub) CloseConnection(c ident.ConnectionID) {
 }
 
 // CloseAll refuses new subscriptions from now on and ends those that are
-// there. With ReasonShutdown a reader first gets what is queued already.
+// there. With ReasonShutdown a reader first gets what was published before.
 func (h *Hub) CloseAll(reason Reason) {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
+	h.drain()
 	for _, s := range h.collect(func(*Subscription) bool { return true }) {
 		s.finish(&Closed{Reason: reason})
 	}
@@ -334,7 +335,6 @@ func (h *Hub) CloseAll(reason Reason) {
 // are published later are forgotten.
 func (h *Hub) Close() {
 	h.stop.Do(func() {
-		h.drain()
 		h.CloseAll(ReasonShutdown)
 		for _, s := range h.shards {
 			s.close()

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -192,11 +193,13 @@ func (c *client) compare() error {
 	return nil
 }
 
+var modelRuns = flag.Int("model.runs", 60, "how many random runs TestModel makes")
+
 // TestModel runs random writers against random clients that break off, are
 // killed, are too slow and come back, and compares what they show with the
 // tables.
 func TestModel(t *testing.T) {
-	runs := 60
+	runs := *modelRuns
 	if testing.Short() {
 		runs = 10
 	}

@@ -221,8 +221,8 @@ func (s *shard) run() {
 		d.lose(lost)
 		clear(work)
 		clear(lost)
-		if cap(work) > 4096 {
-			work = nil // a burst's queue is not kept
+		if cap(work) > 4096 && len(work) < cap(work)/8 {
+			work = nil // the queue of a burst that is over
 		}
 	}
 }
