@@ -125,7 +125,15 @@ func (p *Parser) ParseExpr(sql string) (ast.Expr, error) {
 	return x, nil
 }
 
+// maxScratch is how large a stack is kept for the next statement.
+const maxScratch = 1024
+
 func (p *Parser) start(sql string) error {
+	if cap(p.exprs) > maxScratch {
+		p.exprs = nil
+	}
+	// After an error the stack still holds nodes of a tree thrown away.
+	clear(p.exprs)
 	*p = Parser{MaxDepth: p.MaxDepth, sql: sql, lex: NewLexer(sql), exprs: p.exprs[:0]}
 	p.maxDepth = p.MaxDepth
 	if p.maxDepth <= 0 {
