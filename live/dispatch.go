@@ -10,9 +10,12 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 )
 
-// maxBatchRows is how many rows a message has at most; a larger commit comes
-// in several.
-const maxBatchRows = 256
+// A message has at most maxBatchRows rows and, unless it has one row only,
+// little more than maxBatchBytes; a larger commit comes in several.
+const (
+	maxBatchRows  = 256
+	maxBatchBytes = 256 << 10
+)
 
 // dispatcher turns changes into batches. It belongs to one shard's goroutine.
 type dispatcher struct {
@@ -33,11 +36,13 @@ type dispatcher struct {
 	visit               func(*group)
 }
 
-// failure is an error that ends all subscriptions of a projection.
+// failure is an error in evaluating a change for a projection. It ends the
+// subscriptions that the change concerns.
 type failure struct {
-	proj *projection
-	subs []*Subscription
-	err  error
+	proj      *projection
+	subs      []*Subscription
+	seq, last change.Seq
+	err       error
 }
 
 // dispatch hands a run of changes of one topic, all of one call of Publish, to
@@ -77,7 +82,7 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 func (d *dispatcher) settle() {
 	for i, f := range d.failed {
 		for _, s := range f.subs {
-			s.finish(&Closed{Reason: ReasonError, Err: f.err})
+			s.fail(f)
 		}
 		d.failed[i] = failure{}
 	}
@@ -188,7 +193,7 @@ func (d *dispatcher) fail(p *projection, err error) {
 			return
 		}
 	}
-	d.failed = append(d.failed, failure{p, slices.Clone(p.subs), err})
+	d.failed = append(d.failed, failure{p, slices.Clone(p.subs), d.event.Seq, d.last, err})
 	p.deaf = true
 	d.deaf = append(d.deaf, p)
 }
@@ -202,7 +207,7 @@ func (d *dispatcher) add(p *projection, kind Kind) {
 	}
 	e := d.event
 	b := p.open
-	if b != nil && (b.Kind != kind || len(b.Rows) >= maxBatchRows || !b.Time.Equal(e.Time)) {
+	if b != nil && (b.Kind != kind || len(b.Rows) >= maxBatchRows || b.bytes >= maxBatchBytes || !b.Time.Equal(e.Time)) {
 		if d.flush(p); p.deaf {
 			return
 		}

@@ -40,7 +40,7 @@ func (s *Subscription) Poll(ctx context.Context) (Message, bool, error) {
 		s.changes.Add(uint64(len(m.Rows)))
 		s.lastUpdate.Store(now.UnixMicro())
 		s.hub.stats.delivered.Add(uint64(len(m.Rows)))
-		if !m.CatchUp && !m.Resync {
+		if !m.CatchUp && !m.Resync && !m.Time.IsZero() {
 			s.hub.stats.latency.observe(now.Sub(m.Time))
 		}
 	}

@@ -9,8 +9,12 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 )
 
-// partRows is how many rows a message from a source has at most.
-const partRows = 512
+// A message from a source has at most partRows rows and, unless it has one row
+// only, partBytes.
+const (
+	partRows  = 512
+	partBytes = 1 << 20
+)
 
 // replay makes messages of the rows of a source: initial rows, or rows that
 // changed and come as changes. Only the reader uses it.
@@ -60,8 +64,11 @@ func (r *replay) next(ctx context.Context) (Message, bool, error) {
 		r.done = true
 		return Message{}, false, nil
 	}
-	n := 0
+	n, size := 0, 0
 	for n < len(left) && n < partRows && left[n].kind == left[0].kind {
+		if size += rowBytes(left[n].row); n > 0 && size > partBytes {
+			break
+		}
 		n++
 	}
 	b := &Batch{Kind: r.kind, Columns: r.plan.Delivered(), Seq: r.seq, Rows: make([]sqltype.Row, n)}

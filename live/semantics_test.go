@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,6 +245,54 @@ func TestFilterError(t *testing.T) {
 	}
 	if n := db.hub.CountByTable(7); n != 1 {
 		t.Errorf("%d subscriptions left, want 1", n)
+	}
+}
+
+// TestFilterErrorBeforeStart checks that a change from before the snapshot
+// does not end a subscription.
+func TestFilterErrorBeforeStart(t *testing.T) {
+	db := newDatabase(t, Options{})
+	bad := predicate{text: "1 / n > 0", match: func(r sqltype.Row) (bool, error) {
+		if r[colN].Int() == 0 {
+			return false, dberr.New(dberr.DivisionByZero, "division by zero")
+		}
+		return true, nil
+	}}
+	s := db.register(spec("u", plan(bad)))
+	db.write("u", op{id: 1, n: 0})
+	db.write("u", op{id: 1, n: 1})
+	db.hub.drain()
+	db.start(s, true)
+	db.write("u", op{id: 2, n: 1})
+	expect(t, db.poll(s), "initial 2: 1//1 last", "insert 3: 2//1")
+
+	s = db.register(spec("u", plan(bad)))
+	_, seq := db.snapshot("u")
+	db.write("u", op{id: 3, n: 0})
+	db.write("u", op{id: 3, n: 2})
+	db.hub.drain()
+	if err := s.Start(Start{Seq: seq}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, db.poll(s), "insert 5: 3//2 resync")
+}
+
+// TestLargeRows checks that messages are bounded in bytes, too.
+func TestLargeRows(t *testing.T) {
+	db := newDatabase(t, Options{})
+	s := db.subscribe(spec("u", plan(all())))
+	var ops []op
+	for i := range 10 {
+		ops = append(ops, op{id: int64(i), room: strings.Repeat("x", 200<<10)})
+	}
+	db.write("u", ops...)
+	if got := db.poll(s); len(got) != 5 {
+		t.Errorf("%d messages, want 5 with two rows each", len(got))
+	}
+	s = db.register(spec("u", plan(all())))
+	db.start(s, true)
+	if got := db.poll(s); len(got) != 2 {
+		t.Errorf("%d parts, want 2 with five rows each", len(got))
 	}
 }
 

@@ -305,6 +305,23 @@ func (s *Subscription) miss(first, last change.Seq) (ended bool) {
 	return ended
 }
 
+// fail ends the subscription because a change could not be evaluated. Before
+// the start it may be one that the snapshot has, perhaps of an older version
+// of the table: then it counts as lost, and is read again if it has to be.
+func (s *Subscription) fail(f failure) {
+	s.mu.Lock()
+	covered, started := f.seq <= s.floor, s.started
+	s.mu.Unlock()
+	switch {
+	case covered:
+	case started:
+		s.finish(&Closed{Reason: ReasonError, Err: f.err})
+	case s.miss(f.seq, f.last):
+		s.hub.forget(s)
+		s.release()
+	}
+}
+
 // overflow gives the queue up: what lies in it, and everything above seq, at
 // least up to last, has to be read again, or the subscription ends. The caller
 // holds mu.
