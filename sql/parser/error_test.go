@@ -42,7 +42,7 @@ var errorCases = []struct {
 	{"reserved column in table", "CREATE TABLE t (user text)", `syntax error at or near "user"`, `USER is a reserved word. To use it as a name, quote it: "user"`, 1, 17},
 	{"chained comparison", "SELECT a = b = c", `syntax error at or near "="`, "Comparisons do not chain", 1, 14},
 	{"join without condition", "SELECT * FROM a JOIN b WHERE x", `syntax error at or near "WHERE"`, "A JOIN needs ON", 1, 24},
-	{"two statements", "SELECT 1; SELECT 2", `syntax error at or near "SELECT"`, "", 1, 11},
+	{"two statements", "SELECT 1; SELECT 2", `syntax error at or near "SELECT"`, "Only one statement", 1, 11},
 	{"empty", " -- nothing", "The statement is empty.", "", 1, 1},
 	{"values of other lengths", "VALUES (1), (2, 3)", "VALUES lists must all be the same length", "", 1, 13},
 	{"too many dots", "SELECT * FROM a.b.c", `improper qualified name (too many dotted names) at or near "."`, "Tables are named namespace.table", 1, 18},
@@ -59,6 +59,8 @@ var errorCases = []struct {
 	{"frame", "SELECT sum(a) OVER (ROWS BETWEEN UNBOUNDED FOLLOWING AND CURRENT ROW)", "frame start cannot be UNBOUNDED FOLLOWING", "", 1, 21},
 	{"mistyped show", "SHOW TABELS", `syntax error at or near "TABELS"`, "Did you mean SHOW TABLES?", 1, 6},
 	{"invalid UTF-8", "SELECT '\xff'", "invalid byte sequence for encoding UTF-8: 0xff", "", 1, 9},
+	{"NUL", "SELECT 'a\x00'", "invalid byte sequence for encoding UTF-8: 0x00", "", 1, 10},
+	{"NOT before an operator", "SELECT a NOT ~~ b", `syntax error at or near "NOT"`, "", 1, 10},
 	{"control character", "SELECT \x01", `unexpected character '\x01'`, "", 1, 8},
 
 	{"transaction", "BEGIN", "Transactions over several statements are not supported.", hintAtomic, 1, 1},

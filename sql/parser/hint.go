@@ -49,8 +49,6 @@ func (p *Parser) hint(want Keyword) string {
 		}
 	case Duration:
 		return "Write a length of time as INTERVAL '…'."
-	case Semicolon:
-		return "Only one statement is allowed here."
 	}
 	if p.prev.End > 0 && p.prev.isKw(kwInterval) && (p.tok.Kind == Integer || p.tok.Kind == LParen) {
 		return "Put the number in quotes: INTERVAL '1' DAY."

@@ -3,6 +3,7 @@ package parser
 import (
 	"iter"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -142,11 +143,11 @@ func (p *Parser) start(sql string) error {
 	if len(sql) >= math.MaxInt32 {
 		return dberr.New(dberr.TooLarge, "The statement is larger than 2 GiB.")
 	}
-	if !utf8.ValidString(sql) {
+	if !utf8.ValidString(sql) || strings.IndexByte(sql, 0) >= 0 {
 		off := 0
 		for off < len(sql) {
 			r, n := utf8.DecodeRuneInString(sql[off:])
-			if r == utf8.RuneError && n == 1 {
+			if r == 0 || r == utf8.RuneError && n == 1 {
 				break
 			}
 			off += n
@@ -322,7 +323,9 @@ func (p *Parser) acceptOp(op ast.Op) bool {
 
 // finish checks that all was read.
 func (p *Parser) finish() {
-	if p.tok.Kind != EOF {
+	if p.tok.Kind != EOF && p.prev.Kind == Semicolon {
+		p.failNear("Only one statement is allowed here.")
+	} else if p.tok.Kind != EOF {
 		p.unexpected()
 	}
 	if p.stray != 0 {

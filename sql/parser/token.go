@@ -33,14 +33,23 @@ const (
 	Param
 	// Operator is any operator; Token.Op says which, if it is a known one.
 	Operator
+	// LParen is (.
 	LParen
+	// RParen is ).
 	RParen
+	// LBracket is [.
 	LBracket
+	// RBracket is ].
 	RBracket
+	// Comma is a comma.
 	Comma
+	// Semicolon is ;.
 	Semicolon
+	// Dot is a point that is no part of a number.
 	Dot
+	// Colon is the : of a slice.
 	Colon
+	// DoubleColon is ::, the cast.
 	DoubleColon
 	// ColonEquals is :=, an older spelling of =>.
 	ColonEquals
@@ -76,7 +85,7 @@ const (
 	doubled
 	// escaped: E'…'.
 	escaped
-	// unicode: U&'…' or U&"…".
+	// unicodeEscaped: U&'…' or U&"…".
 	unicodeEscaped
 	// dollar: $tag$…$tag$.
 	dollar
