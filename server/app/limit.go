@@ -1,0 +1,44 @@
+package app
+
+import (
+	"net"
+	"sync"
+)
+
+// limitListener closes connections beyond a limit as soon as they come: a
+// client that is refused at once can try elsewhere, one that waits in the
+// kernel's queue cannot know.
+type limitListener struct {
+	net.Listener
+	// free has one entry for each open connection.
+	free chan struct{}
+}
+
+// Accept gives the next connection within the limit.
+func (l *limitListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.free <- struct{}{}:
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.free })}, nil
+		default:
+			_ = c.Close()
+		}
+	}
+}
+
+// limitedConn gives its place back when it is closed.
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+// Close closes the connection.
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.release()
+	return err
+}

@@ -1,0 +1,244 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/buildinfo"
+	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/debug"
+	"github.com/kalamdb/kalamdb/server/httpapi"
+	"github.com/kalamdb/kalamdb/server/ws"
+)
+
+const (
+	// headerTimeout is how long a client may take for the head of a request.
+	headerTimeout = 10 * time.Second
+	// keepAlive is how long a connection may wait for its next request.
+	keepAlive = 2 * time.Minute
+	// answerGrace is what an answer gets beyond the request's time limit, so
+	// that it can still say that the time is over.
+	answerGrace = 5 * time.Second
+	// maxHeader is how many bytes the head of a request may have.
+	maxHeader = 64 << 10
+	// cancelGrace is what cancelled statements get to end.
+	cancelGrace = 2 * time.Second
+	// farewell is what clients of live queries get to take what is queued.
+	farewell = 3 * time.Second
+)
+
+// Errors of Start that a caller may want to tell apart.
+var (
+	ErrListen = errors.New("cannot listen")
+	ErrData   = errors.New("cannot open the data directory")
+)
+
+// errStopping is the cause with which running statements are cancelled.
+var errStopping = dberr.New(dberr.StorageUnavailable, "The server is shutting down.")
+
+// Server is a whole server in one value.
+type Server struct {
+	cfg   config.Config
+	log   *slog.Logger
+	build buildinfo.Info
+
+	listener net.Listener
+	engine   *core.Engine
+	http     *http.Server
+	handler  *httpapi.Handler
+	ws       *ws.Server
+	pprof    *debug.Pprof
+	base     context.Context // of every request
+	cancel   context.CancelCauseFunc
+	served   chan error // what http.Serve ended with
+}
+
+// New makes a server that is not started. The configuration has been checked,
+// and names a data directory.
+func New(cfg config.Config, log *slog.Logger) *Server {
+	s := &Server{cfg: cfg, log: log, build: buildinfo.Get(), served: make(chan error, 1)}
+	s.base, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// Start starts the server; when it returns without an error the server answers
+// queries. An error leaves nothing running.
+func (s *Server) Start(ctx context.Context) (err error) {
+	if s.listener, err = listen(s.cfg.Server); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.cancel(err)
+			s.closeAll(ctx)
+		}
+	}()
+	secret, err := auth.Secret(s.cfg.Auth, s.cfg.Data.Dir)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrData, err)
+	}
+	authenticator, err := auth.New(auth.Options{
+		Auth: s.cfg.Auth, Secret: secret, AllowedOrigins: s.cfg.Server.AllowedOrigins, Users: users{s}, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.ws = ws.New(ws.Options{
+		Live: s.cfg.Live, MaxBody: s.cfg.Server.MaxBody, AllowedOrigins: s.cfg.Server.AllowedOrigins,
+		Auth: authenticator, Logger: s.log,
+	})
+	s.handler = httpapi.New(httpapi.Options{
+		Server: s.cfg.Server, API: s.cfg.API, Auth: authenticator, WebSocket: s.ws, Build: s.build, Logger: s.log,
+	})
+	timeout := s.cfg.Server.RequestTimeout.Std()
+	s.http = &http.Server{
+		Handler: s.handler, BaseContext: func(net.Listener) context.Context { return s.base },
+		ReadHeaderTimeout: min(headerTimeout, timeout), ReadTimeout: timeout, WriteTimeout: timeout + answerGrace,
+		IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if s.cfg.Server.PprofAddr != "" {
+		if s.pprof, err = debug.Listen(s.cfg.Server.PprofAddr); err != nil {
+			return fmt.Errorf("%w: %w", ErrListen, err)
+		}
+	}
+	go func() { s.served <- s.http.Serve(s.listener) }()
+	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
+		return fmt.Errorf("%w: %w", ErrData, err)
+	}
+	s.ws.Serve(forWS{s.engine})
+	s.handler.Serve(forHTTP{s.engine})
+	s.announce(ctx)
+	return nil
+}
+
+// announce writes the line that tells what runs where.
+func (s *Server) announce(ctx context.Context) {
+	attrs := []any{
+		"version", s.build.Version, "branch", s.build.Branch, "commit", s.build.Commit,
+		"url", s.URL(), "data", s.cfg.Data.Dir, "backend", s.cfg.Store.Backend,
+	}
+	if size, err := s.engine.Size(ctx); err == nil {
+		attrs = append(attrs, "data_bytes", size)
+	}
+	s.log.Info("kalamdb-server is ready", attrs...)
+	if ip := net.ParseIP(s.cfg.Server.Host); ip != nil && !ip.IsLoopback() && s.cfg.Server.TLSCert == "" {
+		s.log.Warn("tokens and data travel unencrypted: set server.tls_cert and server.tls_key, or put a TLS proxy in front")
+	}
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL is where clients reach the server; of a server that listens on every
+// address it is the one for this machine.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.cfg.Server.TLSCert != "" {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(s.Addr().String())
+	if err != nil {
+		return scheme + "://" + s.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// Engine is the database, for tests that look behind the interfaces.
+func (s *Server) Engine() *core.Engine { return s.engine }
+
+// Failed gives the error when the server stops answering by itself.
+func (s *Server) Failed() <-chan error { return s.served }
+
+// Stop ends the server as the package comment says. ctx ends the waiting for
+// what is running earlier than the configuration does; the data is closed
+// properly in any case.
+func (s *Server) Stop(ctx context.Context) error {
+	wait, done := context.WithTimeout(ctx, s.cfg.Server.ShutdownTimeout.Std())
+	defer done()
+	var errs []error
+	if err := s.handler.Drain(wait); err != nil {
+		s.log.Warn("statements still run at the end of shutdown_timeout and are cancelled")
+		s.cancel(errStopping)
+		grace, done := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+		defer done()
+		if s.handler.Drain(grace) != nil {
+			errs = append(errs, errors.New("stop: statements were still running"))
+		}
+	}
+	return errors.Join(append(errs, s.closeAll(ctx))...)
+}
+
+// closeAll closes what is open, the last opened first.
+func (s *Server) closeAll(ctx context.Context) error {
+	var errs []error
+	if s.engine != nil {
+		endLiveQueries(s.engine)
+	}
+	late, done := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer done()
+	if s.ws != nil {
+		s.ws.Shutdown(late)
+	}
+	s.cancel(errStopping)
+	if s.http != nil {
+		// Nothing runs any more, but the last answers may still be on their
+		// way.
+		if s.http.Shutdown(late) != nil {
+			_ = s.http.Close()
+		}
+	} else if s.listener != nil {
+		errs = append(errs, s.listener.Close())
+	}
+	if s.engine != nil {
+		if err := s.engine.Close(late); err != nil {
+			errs = append(errs, fmt.Errorf("close engine: %w", err))
+		}
+	}
+	if s.pprof != nil {
+		errs = append(errs, s.pprof.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// listen takes the address, with TLS and the connection limit around it.
+func listen(c config.Server) (net.Listener, error) {
+	addr := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
+	var certificate tls.Certificate
+	if c.TLSCert != "" {
+		var err error
+		if certificate, err = tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			return nil, fmt.Errorf("%w: load server.tls_cert and server.tls_key: %w", ErrListen, err)
+		}
+	}
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w: %s is in use, perhaps by another kalamdb-server; stop that one, or set another port: KALAMDB_SERVER_PORT=%d, or server.port in config.toml",
+			ErrListen, addr, c.Port+1)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("%w: %s is not allowed for this user; ports below 1024 need special rights", ErrListen, addr)
+	case err != nil:
+		return nil, fmt.Errorf("%w on %s: %w", ErrListen, addr, err)
+	}
+	ln = &limitListener{Listener: ln, free: make(chan struct{}, c.MaxConnections)}
+	if c.TLSCert != "" {
+		// WebSocket needs HTTP/1.1; HTTP/2 would have to be told apart.
+		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	return ln, nil
+}

@@ -1,0 +1,13 @@
+// Package command is kalamdb-server's command line.
+//
+// Without a subcommand it serves until it gets SIGTERM or SIGINT; a second one
+// ends it at once. Exit codes:
+//
+//	0    stopped as asked
+//	1    an error while running or stopping
+//	2    wrong arguments or configuration
+//	3    the address cannot be listened on
+//	4    the data directory cannot be opened, for instance because another
+//	     server uses it
+//	130  ended at once by a second signal
+package command
