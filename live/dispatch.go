@@ -17,6 +17,10 @@ const (
 	maxBatchBytes = 256 << 10
 )
 
+// maxHold is how many changes are dispatched under one hold of the topic's
+// lock, which whoever registers waits for.
+const maxHold = 4 * maxBatchRows
+
 // dispatcher turns changes into batches. It belongs to one shard's goroutine.
 type dispatcher struct {
 	hub   *Hub
@@ -51,8 +55,22 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 	if d.visit == nil {
 		d.visit = d.offer
 	}
-	t.mu.Lock()
 	d.last = run[len(run)-1].event.Seq
+	for part := range slices.Chunk(run, maxHold) {
+		d.part(t, part)
+		d.settle()
+	}
+	for i, p := range d.deaf {
+		p.deaf = false
+		d.deaf[i] = nil
+	}
+	d.deaf, d.event = d.deaf[:0], nil
+}
+
+// part dispatches some of a run, in messages of their own.
+func (d *dispatcher) part(t *topic, run []entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for i := range run {
 		e := run[i].event
 		d.event, d.width = e, -1
@@ -67,14 +85,6 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 		d.opened[i] = nil
 	}
 	d.opened = d.opened[:0]
-	for i, p := range d.deaf {
-		p.deaf = false
-		d.deaf[i] = nil
-	}
-	d.deaf = d.deaf[:0]
-	t.mu.Unlock()
-	d.event = nil
-	d.settle()
 }
 
 // settle ends the subscriptions that cannot go on. It runs without the topic's

@@ -133,10 +133,6 @@ type Spec struct {
 	// anything above the server's limit mean the limit.
 	Buffer int
 	OnSlow OnSlow
-	// Ready asks for a Ready message in front of everything else, so that a
-	// Mux's reader acknowledges in time a subscription that somebody else
-	// started.
-	Ready bool
 	// Mux is who reads it; nil: a reader of its own, who calls Next.
 	Mux *Mux
 	// Tag is the reader's own; the Hub never looks at it.

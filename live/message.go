@@ -23,9 +23,6 @@ const (
 	Delete
 	// Schema has no rows: from here on rows have its Columns.
 	Schema
-	// Ready has no rows: the subscription was started at Seq and its rows have
-	// these Columns. It is the first message of one that asked for it.
-	Ready
 )
 
 // String is the change_type on the wire; other names for the kinds that
@@ -42,8 +39,6 @@ func (k Kind) String() string {
 		return "delete"
 	case Schema:
 		return "schema"
-	case Ready:
-		return "ready"
 	}
 	return "none"
 }
@@ -78,7 +73,7 @@ type Batch struct {
 	// a catch-up or resync).
 	Old []sqltype.Row
 	// Seq is the sequence number of the last row; of Initial rows, the one
-	// that they were read at; of Ready, the one that changes follow.
+	// that they were read at.
 	Seq change.Seq
 	// Time is when the change was committed; zero for kinds that are no
 	// change.

@@ -58,12 +58,6 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 			s.mu.Unlock()
 			return Message{}, false, nil
 		}
-		if s.ready {
-			s.ready = false
-			b := &Batch{Kind: Ready, Columns: s.plan.Delivered(), Seq: s.from}
-			s.mu.Unlock()
-			return Message{Batch: b}, true, nil
-		}
 		if len(s.replays) > 0 {
 			s.mu.Unlock()
 			m, ok, err := s.replays[0].next(ctx)
@@ -94,7 +88,7 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 // idle tells whether nothing is left to deliver. The caller holds mu and
 // reading.
 func (s *Subscription) idle() bool {
-	return !s.started || !s.ready && len(s.replays) == 0 && !s.lost && s.head == len(s.queue)
+	return !s.started || len(s.replays) == 0 && !s.lost && s.head == len(s.queue)
 }
 
 func (s *Subscription) pop() (Message, bool) {

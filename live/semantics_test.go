@@ -347,29 +347,6 @@ func TestOverflowThatTheSnapshotHas(t *testing.T) {
 	}
 }
 
-// TestReadyComesFirst checks the acknowledgement of a subscription that was
-// too slow, too, before its reader came for the first time.
-func TestReadyComesFirst(t *testing.T) {
-	db := newDatabase(t, limits(1))
-	sp := spec("u", plan(all(), colID))
-	sp.Ready = true
-	s := db.register(sp)
-	db.write("u", op{id: 1})
-	db.start(s, true)
-	for i := range 3 {
-		db.write("u", op{id: int64(10 + i)})
-	}
-	db.hub.drain()
-	m, ok, err := s.Poll(context.Background())
-	if !ok || err != nil || m.Kind != Ready || m.Seq != 1 || len(m.Columns) != 3 {
-		t.Fatal(m, ok, err)
-	}
-	expect(t, db.poll(s), "initial 1: 1 last", "insert 4: 10 11 12 resync")
-	if in := s.Info(); in.Changes != 3 {
-		t.Errorf("%d changes", in.Changes)
-	}
-}
-
 func TestInitialParts(t *testing.T) {
 	for _, n := range []int{0, 1, partRows - 1, partRows, partRows + 1, 2*partRows + 7} {
 		db := newDatabase(t, Options{})

@@ -105,7 +105,6 @@ type Subscription struct {
 	lostTo      change.Seq
 	announce    bool // the reader has not heard of the plan's columns
 	attached    bool // it is in its topic
-	ready       bool // the Ready message is still to come
 	closed      *Closed
 }
 
@@ -113,7 +112,7 @@ func newSubscription(h *Hub, spec Spec) *Subscription {
 	s := &Subscription{
 		hub: h, id: spec.ID, conn: spec.Connection, clientID: spec.ClientID, user: spec.User,
 		table: spec.Plan.tableID(), query: spec.Query, options: spec.Options, mux: spec.Mux, tag: spec.Tag,
-		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan, ready: spec.Ready,
+		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan,
 	}
 	if spec.Buffer > 0 {
 		s.maxRows = min(s.maxRows, spec.Buffer)
