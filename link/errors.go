@@ -3,8 +3,10 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/wire"
@@ -119,6 +121,22 @@ func (e *TransportError) Error() string {
 
 // Unwrap gives the cause.
 func (e *TransportError) Unwrap() error { return e.Err }
+
+// Reason is the cause in a few words for people: "connection refused", "no such
+// host".
+func (e *TransportError) Reason() string {
+	err := e.Err
+	for {
+		if dns, ok := err.(*net.DNSError); ok && dns.IsNotFound {
+			return "no such host"
+		}
+		inner := errors.Unwrap(err)
+		if inner == nil || inner == errTimeout || inner == errSilent {
+			return strings.TrimPrefix(err.Error(), "net/http: ")
+		}
+		err = inner
+	}
+}
 
 // ProtocolError means that something answered, but not as a KalamDB server
 // does: no JSON, cut off JSON, or a redirect that must not be followed.

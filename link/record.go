@@ -524,3 +524,10 @@ func fold(s string) string {
 		return unicode.ToLower(r)
 	}, s)
 }
+
+// NewRecord makes a record of own columns and cells, each cell the JSON text of
+// its value; for programs that pass rows on in another shape. It keeps both
+// slices.
+func NewRecord(cols []Column, cells [][]byte) *Record {
+	return &Record{cols: cols[:min(len(cols), len(cells))], cells: cells[:min(len(cols), len(cells))]}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/kalamdb/kalamdb/cli/repl"
+	"github.com/kalamdb/kalamdb/commons/buildinfo"
+)
+
+func commands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "version", Usage: "show the version", Action: printVersion},
+		{Name: "ping", Usage: "measure how long the server takes to answer", Action: ping, OnUsageError: usageError,
+			Flags: []cli.Flag{&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Value: 4, Usage: "ask `N` times"}}},
+		{Name: "tail", Usage: "show the changes of a query as they happen", ArgsUsage: "'SELECT …'", Action: tail, OnUsageError: usageError,
+			Flags: []cli.Flag{&cli.IntFlag{Name: "last", Usage: "show the newest `N` rows first"}}},
+		{Name: "bench", Usage: "put a small load on the server and show its latency", Action: bench, OnUsageError: usageError,
+			Flags: []cli.Flag{
+				&cli.IntFlag{Name: "clients", Value: 8, Usage: "use `N` clients at once"},
+				&cli.DurationFlag{Name: "duration", Value: 10 * time.Second, Usage: "run for so `LONG`"},
+				&cli.StringFlag{Name: "sql", Value: "SELECT 1", Usage: "run this `STATEMENT`"},
+			}},
+		{Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish|powershell", Action: completion},
+		{Name: "man", Usage: "print the manual page", Action: man},
+	}
+}
+
+func printVersion(*cli.Context) error {
+	b := buildinfo.Get()
+	fmt.Printf("kalam-cli %s (commit %s, branch %s)\n", b.Version, b.Commit, b.Branch)
+	return nil
+}
+
+// withApp opens the App for a command that needs the server.
+func withApp(c *cli.Context, check bool, f func(*repl.App) error) error {
+	app, err := open(c)
+	if err != nil {
+		return err
+	}
+	if check {
+		err = app.Check(c.Context)
+	}
+	if err == nil {
+		err = f(app)
+	}
+	if cerr := app.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("write the output: %w", cerr)
+	}
+	return err
+}
+
+func ping(c *cli.Context) error {
+	if c.Int("count") < 1 {
+		return errors.New("--count must be at least 1")
+	}
+	return withApp(c, false, func(a *repl.App) error { return a.PingLoop(c.Context, c.Int("count")) })
+}
+
+func tail(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return errors.New("tail needs one query, as in kalam-cli tail 'SELECT * FROM app.t' (options stand before it)")
+	}
+	var last *int
+	if c.IsSet("last") {
+		n := c.Int("last")
+		last = &n
+	}
+	return withApp(c, true, func(a *repl.App) error { return a.Tail(c.Context, c.Args().First(), last) })
+}
+
+func bench(c *cli.Context) error {
+	if c.Int("clients") < 1 || c.Int("clients") > 1024 || c.Duration("duration") <= 0 {
+		return errors.New("--clients must be 1 to 1024 and --duration more than 0")
+	}
+	return withApp(c, true, func(a *repl.App) error {
+		return a.Bench(c.Context, c.Int("clients"), c.Duration("duration"), c.String("sql"))
+	})
+}
+
+func man(c *cli.Context) error {
+	page, err := c.App.ToMan()
+	if err != nil {
+		return fmt.Errorf("write the manual page: %w", err)
+	}
+	_, err = os.Stdout.WriteString(page)
+	return err
+}

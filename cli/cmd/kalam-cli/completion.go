@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// completion prints a script made from the flags and commands themselves.
+func completion(c *cli.Context) error {
+	var flags, cmds []string
+	for _, f := range c.App.Flags {
+		for _, n := range f.Names() {
+			if len(n) == 1 {
+				flags = append(flags, "-"+n)
+			} else {
+				flags = append(flags, "--"+n)
+			}
+		}
+	}
+	for _, cmd := range c.App.Commands {
+		cmds = append(cmds, cmd.Name)
+	}
+	words := strings.Join(append(flags, cmds...), " ")
+	const formats = "table json ndjson csv tsv markdown vertical"
+	switch shell := c.Args().First(); shell {
+	case "bash":
+		fmt.Printf(`# bash completion of kalam-cli; for example: kalam-cli completion bash > /etc/bash_completion.d/kalam-cli
+_kalam_cli() {
+  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
+  case "$prev" in
+    -f|--file|-o|--output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --format) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+    --color) COMPREPLY=($(compgen -W "auto true false" -- "$cur")); return ;;
+    completion) COMPREPLY=($(compgen -W "bash zsh fish powershell" -- "$cur")); return ;;
+  esac
+  COMPREPLY=($(compgen -W "%s" -- "$cur"))
+}
+complete -F _kalam_cli kalam-cli
+`, formats, words)
+	case "zsh":
+		fmt.Printf(`#compdef kalam-cli
+_kalam_cli() {
+  case "${words[CURRENT-1]}" in
+    -f|--file|-o|--output) _files; return ;;
+    --format) compadd -- %s; return ;;
+    --color) compadd -- auto true false; return ;;
+    completion) compadd -- bash zsh fish powershell; return ;;
+  esac
+  compadd -- %s
+}
+compdef _kalam_cli kalam-cli
+`, formats, words)
+	case "fish":
+		var b strings.Builder
+		b.WriteString("# fish completion of kalam-cli\ncomplete -c kalam-cli -f\n")
+		for _, f := range c.App.Flags {
+			b.WriteString("complete -c kalam-cli")
+			for _, n := range f.Names() {
+				if len(n) == 1 {
+					b.WriteString(" -s " + n)
+				} else {
+					b.WriteString(" -l " + n)
+				}
+				if n == "file" || n == "output" {
+					b.WriteString(" -rF")
+				}
+				if n == "format" {
+					b.WriteString(" -xa '" + formats + "'")
+				}
+			}
+			b.WriteByte('\n')
+		}
+		for _, cmd := range c.App.Commands {
+			fmt.Fprintf(&b, "complete -c kalam-cli -n __fish_use_subcommand -a %s -d '%s'\n", cmd.Name, strings.ReplaceAll(cmd.Usage, "'", `\'`))
+		}
+		fmt.Print(b.String())
+	case "powershell":
+		fmt.Printf(`Register-ArgumentCompleter -Native -CommandName kalam-cli -ScriptBlock {
+  param($word, $ast, $position)
+  '%s' -split ' ' | Where-Object { $_ -like "$word*" } | ForEach-Object {
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }
+}
+`, words)
+	default:
+		return fmt.Errorf("completion knows bash, zsh, fish and powershell, not %q", shell)
+	}
+	return nil
+}

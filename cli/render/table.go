@@ -1,0 +1,252 @@
+package render
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/kalamdb/kalamdb/link"
+)
+
+// minColumn is how narrow a column may become to fit the terminal.
+const minColumn = 6
+
+// maxSampleBytes bounds the text that is kept while the widths are not known.
+const maxSampleBytes = 16 << 20
+
+type cell struct {
+	text string
+	null bool
+}
+
+// tablePrinter keeps the first rows, finds the widths of the columns from them,
+// and then writes every row at once.
+type tablePrinter struct {
+	w    io.Writer
+	o    Options
+	cols []link.Column
+	box  table.BoxStyle
+
+	kept      []cell // rows × columns
+	keptBytes int
+	widths    []int // nil while the rows are kept
+	n         int64
+	stopped   bool
+	fallback  Printer // one below the other, when the columns do not fit
+	line      strings.Builder
+}
+
+func newTable(w io.Writer, cols []link.Column, o Options) *tablePrinter {
+	t := &tablePrinter{w: w, o: o, cols: cols}
+	switch o.Border {
+	case "light":
+		t.box = table.StyleBoxLight
+	case "rounded":
+		t.box = table.StyleBoxRounded
+	default:
+		t.box = table.StyleBoxDefault
+	}
+	return t
+}
+
+func (t *tablePrinter) Row(r *link.Record) error {
+	if t.stopped {
+		return io.EOF
+	}
+	if t.fallback != nil {
+		return t.fallback.Row(r)
+	}
+	if t.widths == nil {
+		for i := range t.cols {
+			c := t.cell(r, i)
+			t.keptBytes += len(c.text)
+			t.kept = append(t.kept, c)
+		}
+		if len(t.kept) >= t.o.Sample*max(len(t.cols), 1) || t.keptBytes > maxSampleBytes {
+			return t.begin()
+		}
+		return nil
+	}
+	row := make([]cell, len(t.cols))
+	for i := range row {
+		row[i] = t.cell(r, i)
+	}
+	return t.write(row)
+}
+
+func (t *tablePrinter) cell(r *link.Record, i int) cell {
+	if i >= r.Len() {
+		return cell{t.o.Null, true}
+	}
+	s, ok := r.Text(i)
+	if !ok {
+		return cell{t.o.Null, true}
+	}
+	return cell{Safe(s), false}
+}
+
+// begin finds the widths, writes the head and the rows that were kept.
+func (t *tablePrinter) begin() error {
+	widths := make([]int, len(t.cols))
+	for i, c := range t.cols {
+		widths[i] = max(Width(Safe(c.Name)), 1)
+	}
+	for i, c := range t.kept {
+		col := i % len(t.cols)
+		widths[col] = max(widths[col], Width(c.text))
+	}
+	if t.o.Width > 0 && !shrink(widths, t.o.Width-1-3*len(widths)) {
+		return t.expand()
+	}
+	t.widths = widths
+	if err := t.rule(t.box.TopLeft, t.box.TopSeparator, t.box.TopRight); err != nil {
+		return err
+	}
+	t.line.Reset()
+	t.line.WriteString(t.box.Left)
+	for i, c := range t.cols {
+		if i > 0 {
+			t.line.WriteString(t.box.MiddleVertical)
+		}
+		t.line.WriteByte(' ')
+		t.line.WriteString(paint(t.o.Color, headColor, Fit(Safe(c.Name), widths[i], numeric(c.Type))))
+		t.line.WriteByte(' ')
+	}
+	t.line.WriteString(t.box.Right)
+	t.line.WriteByte('\n')
+	if _, err := io.WriteString(t.w, t.line.String()); err != nil {
+		return err
+	}
+	if err := t.rule(t.box.LeftSeparator, t.box.MiddleSeparator, t.box.RightSeparator); err != nil {
+		return err
+	}
+	kept := t.kept
+	t.kept = nil
+	for len(kept) > 0 {
+		if err := t.write(kept[:len(t.cols)]); err != nil {
+			return err
+		}
+		kept = kept[len(t.cols):]
+	}
+	return nil
+}
+
+// shrink makes the widest columns narrower until all fit into the space. It
+// tells whether that was possible.
+func shrink(widths []int, space int) bool {
+	total := 0
+	for _, w := range widths {
+		total += w
+	}
+	if total <= space {
+		return true
+	}
+	least := 0
+	for _, w := range widths {
+		least += min(w, minColumn)
+	}
+	if least > space {
+		return false
+	}
+	for total > space {
+		// Take the widest down to the next one, or as far as needed.
+		widest, next, count := 0, 0, 0
+		for _, w := range widths {
+			switch {
+			case w > widest:
+				next, widest, count = widest, w, 1
+			case w == widest:
+				count++
+			case w > next:
+				next = w
+			}
+		}
+		cut := min(widest-max(next, minColumn), (total-space+count-1)/count)
+		cut = max(cut, 1)
+		for i, w := range widths {
+			if w == widest && total > space {
+				d := min(cut, total-space)
+				widths[i] -= d
+				total -= d
+			}
+		}
+	}
+	return true
+}
+
+// expand writes the records one below the other, because the columns do not fit
+// beside each other.
+func (t *tablePrinter) expand() error {
+	v := newVertical(t.w, t.cols, t.o)
+	t.fallback = v
+	kept := t.kept
+	t.kept = nil
+	for len(kept) > 0 {
+		if err := v.write(kept[:len(t.cols)]); err != nil {
+			return err
+		}
+		kept = kept[len(t.cols):]
+	}
+	return nil
+}
+
+func (t *tablePrinter) rule(left, middle, right string) error {
+	t.line.Reset()
+	t.line.WriteString(left)
+	for i, w := range t.widths {
+		if i > 0 {
+			t.line.WriteString(middle)
+		}
+		t.line.WriteString(strings.Repeat(t.box.MiddleHorizontal, w+2))
+	}
+	t.line.WriteString(right)
+	t.line.WriteByte('\n')
+	_, err := io.WriteString(t.w, t.line.String())
+	return err
+}
+
+func (t *tablePrinter) write(row []cell) error {
+	if t.o.Page > 0 && t.n > 0 && t.n%int64(t.o.Page) == 0 && t.o.More != nil && !t.o.More() {
+		t.stopped = true
+		return io.EOF
+	}
+	t.n++
+	t.line.Reset()
+	t.line.WriteString(t.box.Left)
+	for i, c := range row {
+		if i > 0 {
+			t.line.WriteString(t.box.MiddleVertical)
+		}
+		t.line.WriteByte(' ')
+		typ := t.cols[i].Type
+		t.line.WriteString(paint(t.o.Color, valueColor(typ, c.null), Fit(c.text, t.widths[i], numeric(typ))))
+		t.line.WriteByte(' ')
+	}
+	t.line.WriteString(t.box.Right)
+	t.line.WriteByte('\n')
+	_, err := io.WriteString(t.w, t.line.String())
+	return err
+}
+
+func (t *tablePrinter) Close(took time.Duration) error {
+	if t.widths == nil && t.fallback == nil && len(t.cols) > 0 {
+		if err := t.begin(); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	if t.fallback != nil {
+		return t.fallback.Close(took)
+	}
+	if len(t.cols) > 0 {
+		if err := t.rule(t.box.BottomLeft, t.box.BottomSeparator, t.box.BottomRight); err != nil {
+			return err
+		}
+	}
+	if !t.o.Footer {
+		return nil
+	}
+	_, err := io.WriteString(t.w, footer(t.o, t.n, took, t.stopped)+"\n")
+	return err
+}

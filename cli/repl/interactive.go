@@ -1,0 +1,160 @@
+package repl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/reeflective/readline"
+	"github.com/reeflective/readline/inputrc"
+
+	"github.com/kalamdb/kalamdb/cli/complete"
+	"github.com/kalamdb/kalamdb/cli/history"
+	"github.com/kalamdb/kalamdb/link"
+)
+
+// promptText is what stands before what is typed.
+const promptText = "kalam> "
+
+// Interactive greets and reads statements from the terminal until \quit or
+// Ctrl+D.
+func (a *App) Interactive(ctx context.Context) error {
+	a.interactive = true
+	a.input = ttyInput{a.o.In}
+	size := 5000
+	if n := a.o.Config.History.Size; n != nil {
+		size = *n
+	}
+	var err error
+	a.hist, err = history.Open(filepath.Join(a.o.Dir, "history"), size)
+	if err != nil {
+		a.notice("Warning: %v; the history lasts for this session only.", err)
+	}
+
+	nctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		a.keepNames(nctx, func() *link.Client {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.client
+		})
+	})
+	defer wg.Wait()
+	defer cancel()
+	a.refreshNames()
+
+	version := ""
+	if h, err := a.client.Health(ctx); err == nil {
+		version = " " + h.Version
+	}
+	fmt.Fprintf(a.out, "kalam-cli %s · KalamDB%s\n%s\nType \\help for help, \\quit to leave.\n\n", a.o.Version, version, a.connectedLine())
+	a.out.Flush()
+
+	rl := a.shell()
+	for {
+		line, err := rl.Readline()
+		switch {
+		case errors.Is(err, readline.ErrInterrupt):
+			fmt.Fprint(a.out, "\r\n")
+			a.out.Flush()
+			continue
+		case errors.Is(err, io.EOF):
+			fmt.Fprintln(a.out, `\quit`)
+			a.out.Flush()
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the terminal: %w", err)
+		}
+		if err := a.typed(ctx, line); err != nil {
+			a.out.Flush()
+			if errors.Is(err, errQuit) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// typed runs what was entered at the prompt.
+func (a *App) typed(ctx context.Context, line string) error {
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "":
+		return nil
+	case "quit", "exit":
+		return errQuit
+	case "help":
+		line = `\help`
+	}
+	stmts, rest, at := Split(line, 1)
+	if strings.TrimSpace(rest) != "" {
+		stmts = append(stmts, Statement{Text: strings.TrimSpace(rest), Line: at})
+	}
+	for _, s := range stmts {
+		err := a.do(ctx, s, "")
+		if ferr := a.out.Flush(); ferr != nil {
+			return fmt.Errorf("write the output: %w", ferr)
+		}
+		if errors.Is(err, errReported) {
+			return nil // the statements behind it were typed in the belief that it works
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shell sets the line editor up.
+func (a *App) shell() *readline.Shell {
+	rl := readline.NewShell(inputrc.WithApp("kalam"))
+	// The editor would ask the terminal where its cursor is and wait for the
+	// answer, which dumb terminals and pipes to a screen reader never give.
+	rl.Config.Set("cursor-position-probe", false)
+	rl.Config.Set("enable-bracketed-paste", true)
+	rl.Config.Set("bell-style", "none")
+	rl.Prompt.Primary(func() string {
+		if a.colorOut {
+			return a.status.String() + promptText
+		}
+		return promptText
+	})
+	rl.Prompt.Secondary(func() string { return "    -> " })
+	rl.AcceptMultiline = func(line []rune) bool { return isComplete(string(line)) }
+	if a.colorOut {
+		rl.SyntaxHighlighter = highlight
+	}
+	rl.History.Delete()
+	rl.History.Add("kalam", a.hist)
+	c := &complete.Completer{
+		Names: a.names, Commands: completions(), Arguments: arguments,
+		Namespace: func() string {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.con.Namespace
+		},
+	}
+	rl.Completer = func(line []rune, cursor int) readline.Completions { return candidates(c, line, cursor) }
+	return rl
+}
+
+// candidates puts the completions into the editor's form.
+func candidates(c *complete.Completer, line []rune, cursor int) readline.Completions {
+	word, list := c.Complete(line, cursor)
+	values := make([]readline.Completion, 0, len(list))
+	for _, cand := range list {
+		// Keywords are completed in the case that they were begun in.
+		text := cand.Text
+		if (cand.Kind == complete.Keyword || cand.Kind == complete.Function) && word != "" && word == strings.ToLower(word) {
+			text = strings.ToLower(text)
+		}
+		values = append(values, readline.Completion{Value: text, Display: text, Description: cand.Help, Tag: string(cand.Kind)})
+	}
+	out := readline.CompleteRaw(values)
+	out.PREFIX = word
+	return out.NoSpace('(', '.').NoSort()
+}

@@ -1,0 +1,399 @@
+package repl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/kalamdb/kalamdb/cli/render"
+	"github.com/kalamdb/kalamdb/link"
+)
+
+// heldBack is how many events a paused stream keeps before the server is asked
+// for the newest state instead.
+const heldBack = 65536
+
+// streamer shows one subscription.
+type streamer struct {
+	a      *App
+	sub    *link.Subscription
+	json   bool
+	table  render.Printer // for csv and tsv
+	cols   []link.Column
+	counts [link.EventDelete + 1]int64
+	began  time.Time
+	paused bool
+	held   int
+}
+
+// subscribe shows the changes of a query until Ctrl+C, \quit or the server ends
+// it.
+func (a *App) subscribe(ctx context.Context, sql string, opts ...link.SubscribeOption) error {
+	opts = append([]link.SubscribeOption{link.Buffer(heldBack)}, opts...)
+	if n := a.o.Config.Subscription.LastRows; n != nil && !strings.Contains(strings.ToLower(sql), "last_rows") {
+		opts = append(opts, link.LastRows(*n))
+	}
+	start := time.Now()
+	sub, err := a.client.Subscribe(ctx, sql, opts...)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	a.status.set(online)
+	s := &streamer{a: a, sub: sub, json: a.format == render.JSON || a.format == render.NDJSON, cols: sub.Columns(), began: start}
+	how := "Ctrl+C stops"
+	if a.interactive {
+		how += `, \pause and \continue hold and go on`
+	}
+	ready := fmt.Sprintf("Subscribed to %s (live id %s). %s.", render.Safe(target(sql)), render.Safe(sub.LiveID()), how)
+	if a.colorOut && !a.format.Machine() {
+		ready = "\x1b[32m" + ready + "\x1b[0m"
+	}
+	a.say("%s", ready)
+	a.out.Flush()
+	err = s.run(ctx)
+	if errors.Is(err, errQuit) || interrupted(ctx) && a.interactive {
+		s.summary()
+		return nil
+	}
+	if err == nil || interrupted(ctx) {
+		s.summary()
+	}
+	return err
+}
+
+// target is the table of a subscription, for the ready line.
+func target(sql string) string {
+	words := strings.Fields(sql)
+	for i, w := range words {
+		if u := strings.ToUpper(w); (u == "TO" || u == "FROM") && i+1 < len(words) {
+			return strings.TrimRight(words[i+1], ";")
+		}
+	}
+	return "the query"
+}
+
+// run shows events as they come. What came together is written together: the
+// output is flushed when nothing more waits.
+func (s *streamer) run(ctx context.Context) error {
+	sctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	typed := make(chan string)
+	if s.a.input != nil {
+		wg.Go(func() {
+			for {
+				line, err := s.a.input.line(sctx)
+				if err != nil {
+					if errors.Is(err, io.EOF) && s.a.interactive {
+						line = `\quit`
+					} else {
+						return
+					}
+				}
+				select {
+				case typed <- line:
+				case <-sctx.Done():
+					return
+				}
+			}
+		})
+	}
+	ch := s.sub.Chan(sctx)
+	for {
+		events := ch
+		if s.paused {
+			events = nil // they wait in the subscription
+		}
+		select {
+		case ev, ok := <-events:
+			if !ok {
+				return s.end(ctx)
+			}
+			if err := s.show(ev); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if err := s.a.out.Flush(); err != nil {
+			return err
+		}
+		select {
+		case ev, ok := <-events:
+			if !ok {
+				return s.end(ctx)
+			}
+			if err := s.show(ev); err != nil {
+				return err
+			}
+		case line := <-typed:
+			if err := s.command(strings.TrimSpace(line)); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *streamer) end(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.sub.Err()
+}
+
+// command obeys a line that was typed while the stream runs.
+func (s *streamer) command(line string) error {
+	switch strings.TrimRight(line, "; ") {
+	case "":
+	case `\pause`:
+		s.paused = true
+		s.a.notice(`Paused; \continue goes on.`)
+	case `\continue`:
+		if s.paused {
+			s.paused = false
+			s.a.notice("Going on.")
+		}
+	case `\quit`, `\q`:
+		return errQuit
+	case `\help`, `\?`:
+		s.a.notice(`While rows stream: \pause, \continue, \quit; Ctrl+C stops the stream.`)
+	default:
+		s.a.notice(`A stream is running: Ctrl+C stops it, \pause and \continue hold it and go on.`)
+	}
+	return nil
+}
+
+func (s *streamer) show(ev link.Event) error {
+	switch ev.Kind {
+	case link.EventReconnecting:
+		s.a.status.set(reconnecting)
+		if ev.Attempt == 1 {
+			s.a.notice("Connection lost (%s); reconnecting ...", render.Safe(streamReason(ev.Err)))
+		}
+		return nil
+	case link.EventReconnected:
+		s.a.status.set(online)
+		s.a.notice("Reconnected; nothing was missed.")
+		return nil
+	case link.EventResynced:
+		s.a.status.set(online)
+		s.a.notice("The server no longer has what was missed: the rows start anew.")
+		return nil
+	case link.EventSchema:
+		s.cols = ev.Columns
+		s.table = nil
+		s.a.notice("The table's columns changed.")
+		return nil
+	}
+	if !ev.Kind.HasRow() || ev.Row == nil {
+		return nil
+	}
+	s.counts[ev.Kind]++
+	switch {
+	case s.json:
+		return s.showJSON(ev)
+	case s.a.format == render.CSV || s.a.format == render.TSV:
+		return s.showDelimited(ev)
+	}
+	return s.showLine(ev)
+}
+
+func streamReason(err error) string {
+	var te *link.TransportError
+	if errors.As(err, &te) {
+		return te.Reason()
+	}
+	if err == nil {
+		return "unknown reason"
+	}
+	return err.Error()
+}
+
+// liveEvent is the NDJSON form of an event.
+type liveEvent struct {
+	Event   string          `json:"event"`
+	Seq     uint64          `json:"seq"`
+	Time    string          `json:"timestamp,omitempty"`
+	Row     json.RawMessage `json:"row"`
+	Old     json.RawMessage `json:"old,omitempty"`
+	CatchUp bool            `json:"catch_up,omitempty"`
+	Resync  bool            `json:"resync,omitempty"`
+}
+
+func (s *streamer) showJSON(ev link.Event) error {
+	le := liveEvent{Event: ev.Kind.String(), Seq: ev.Seq, CatchUp: ev.CatchUp, Resync: ev.Resync}
+	if !ev.Time.IsZero() {
+		le.Time = ev.Time.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	var err error
+	if le.Row, err = ev.Row.MarshalJSON(); err != nil {
+		return err
+	}
+	if ev.Old != nil {
+		if le.Old, err = ev.Old.MarshalJSON(); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(le); err != nil {
+		return fmt.Errorf("write an event: %w", err)
+	}
+	line := render.SafeJSON(bytes.TrimRight(b.Bytes(), "\n"))
+	_, err = s.a.out.Write(append(bytes.Clone(line), '\n'))
+	return err
+}
+
+// showDelimited writes the operation and the sequence before the columns.
+func (s *streamer) showDelimited(ev link.Event) error {
+	cols := append([]link.Column{{Name: "event", Type: "TEXT"}, {Name: "seq", Type: "BIGINT"}}, s.cols...)
+	if s.table == nil {
+		o := s.a.options(context.Background())
+		s.table = render.New(s.a.out, cols, o)
+	}
+	kind, _ := json.Marshal(ev.Kind.String())
+	cells := [][]byte{kind, fmt.Append(nil, ev.Seq)}
+	for _, c := range s.cols {
+		cell := []byte("null")
+		for i, rc := range ev.Row.Columns() {
+			if rc.Name == c.Name {
+				cell = ev.Row.Raw(i)
+			}
+		}
+		cells = append(cells, cell)
+	}
+	return s.table.Row(link.NewRecord(cols, cells))
+}
+
+var operations = map[link.EventKind]struct {
+	mark  string
+	color text.Colors
+}{
+	link.EventInitial: {"  ROW   ", text.Colors{text.FgHiBlack}},
+	link.EventInsert:  {"+ INSERT", text.Colors{text.FgGreen}},
+	link.EventUpdate:  {"~ UPDATE", text.Colors{text.FgYellow}},
+	link.EventDelete:  {"- DELETE", text.Colors{text.FgRed}},
+}
+
+// showLine writes an event for people: local time, operation, and the columns
+// with old → new where they changed.
+func (s *streamer) showLine(ev link.Event) error {
+	at := ev.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
+	op := operations[ev.Kind]
+	var b strings.Builder
+	b.WriteString(at.Local().Format("15:04:05.000"))
+	b.WriteByte(' ')
+	mark := op.mark
+	if s.a.colorOut {
+		mark = op.color.EscapeSeq() + mark + text.Reset.EscapeSeq()
+	}
+	b.WriteString(mark)
+	for i, c := range ev.Row.Columns() {
+		if c.Name == "_updated" || c.Name == "_deleted" {
+			continue
+		}
+		b.WriteString("  ")
+		b.WriteString(render.Safe(c.Name))
+		b.WriteByte('=')
+		now := s.value(ev.Row, i)
+		if ev.Kind == link.EventUpdate && ev.Old != nil {
+			if j := indexOf(ev.Old, c.Name); j >= 0 && !bytes.Equal(ev.Old.Raw(j), ev.Row.Raw(i)) {
+				was := s.value(ev.Old, j)
+				if s.a.colorOut {
+					was, now = "\x1b[2m"+was+"\x1b[0m", "\x1b[1m"+now+"\x1b[0m"
+				}
+				b.WriteString(was + " → ")
+			}
+		}
+		b.WriteString(now)
+	}
+	if ev.Resync {
+		b.WriteString("  (newest state)")
+	}
+	b.WriteByte('\n')
+	_, err := s.a.out.WriteString(b.String())
+	return err
+}
+
+func indexOf(r *link.Record, name string) int {
+	for i, c := range r.Columns() {
+		if c.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// value writes texts in quotes, so that where they end is seen.
+func (s *streamer) value(r *link.Record, i int) string {
+	t, ok := r.Text(i)
+	if !ok {
+		return "NULL"
+	}
+	if raw := r.Raw(i); len(raw) > 0 && raw[0] == '"' && strings.ContainsAny(t, " \t\n=") || t == "" {
+		return "'" + render.Safe(strings.ReplaceAll(t, "'", "''")) + "'"
+	}
+	return render.Safe(t)
+}
+
+func (s *streamer) summary() {
+	total := int64(0)
+	var parts []string
+	for k, n := range s.counts {
+		if kind := link.EventKind(k); kind != link.EventInitial {
+			total += n
+			if n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %s", render.Thousands(n), kind))
+			}
+		}
+	}
+	detail := ""
+	if len(parts) > 0 {
+		detail = " (" + strings.Join(parts, ", ") + ")"
+	}
+	d := time.Since(s.began)
+	rate := ""
+	if total > 0 && d > time.Second {
+		rate = fmt.Sprintf(", %.1f/s", float64(total)/d.Seconds())
+	}
+	s.a.notice("Subscription ended: %s changes%s in %s%s.", render.Thousands(total), detail, render.Duration(d), rate)
+}
+
+// Tail shows the changes of a query, for the subcommand.
+func (a *App) Tail(ctx context.Context, sql string, last *int) error {
+	ictx, stop := a.interruptible(ctx)
+	defer stop()
+	var opts []link.SubscribeOption
+	if last != nil {
+		opts = append(opts, link.LastRows(*last))
+	}
+	err := a.subscribe(ictx, sql, opts...)
+	a.out.Flush()
+	switch {
+	case interrupted(ictx):
+		return ExitStatus(ExitInterrupt)
+	case err != nil:
+		a.report("", sql, err)
+		if _, ok := errors.AsType[*link.TransportError](err); ok {
+			return ExitStatus(ExitConnect)
+		}
+		return ExitStatus(ExitError)
+	}
+	return nil
+}
