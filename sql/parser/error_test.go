@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,16 @@ func TestHostileInput(t *testing.T) {
 			}
 		})
 	}
+	t.Run("options", func(t *testing.T) {
+		var sql strings.Builder
+		sql.WriteString("CREATE TABLE t (a int)")
+		for i := range 500_000 {
+			sql.WriteString(" WITH (a" + strconv.Itoa(i) + " = 1)")
+		}
+		if _, err := Parse(sql.String()); err == nil || !strings.Contains(err.Error(), "too many options") {
+			t.Fatal(err)
+		}
+	})
 	long := []struct{ name, sql string }{
 		{"list", "SELECT 1 IN (1" + strings.Repeat(",1", 1_000_000) + ")"},
 		{"and", "SELECT a" + strings.Repeat(" AND a", 1_000_000)},

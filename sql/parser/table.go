@@ -281,6 +281,10 @@ func (p *Parser) setOption(list *[]ast.Option, o ast.Option) {
 			return
 		}
 	}
+	if len(*list) == maxOptions {
+		p.failAt(o.Pos, "", "too many options")
+		return
+	}
 	*list = append(*list, o)
 }
 
@@ -303,9 +307,6 @@ func (p *Parser) optionList() []ast.Option {
 			o.Value = &ast.BoolLit{Pos: o.Pos, Value: true}
 		}
 		p.setOption(&list, o)
-		if len(list) > maxOptions {
-			p.failAt(o.Pos, "", "too many options")
-		}
 		if !p.accept(Comma) {
 			break
 		}
