@@ -19,7 +19,6 @@ func ordered(f *Function) { f.Ordered = true }
 // per-group structs of any type to AggState.
 type rowAgg[G any] struct {
 	groups []G
-	spec   AggSpec
 	args   []sqltype.Value
 	// strict leaves out rows in which an argument is NULL.
 	strict bool
@@ -27,8 +26,7 @@ type rowAgg[G any] struct {
 	merge  func(into, from *G) error
 	result func(g *G) (sqltype.Value, error)
 	// size is what a group holds beside its struct; nil: nothing.
-	size  func(g *G) int
-	bytes int
+	size func(g *G) int
 }
 
 func (a *rowAgg[G]) Grow(n int) {

@@ -45,8 +45,8 @@ func init() {
 	last := "Gives the value of the last row, in the call's ORDER BY."
 	aggregate("any_value(anyelement) anyelement", "Gives the value of any row in which it is not NULL.",
 		func(AggSpec) AggState { return foldAgg(func(a, _ sqltype.Value) sqltype.Value { return a }) })
-	aggregate("first_value(anyelement) anyelement", first, func(s AggSpec) AggState { return edgeAgg(s, false) })
-	aggregate("last_value(anyelement) anyelement", last, func(s AggSpec) AggState { return edgeAgg(s, true) })
+	aggregate("first_value(anyelement) anyelement", first, func(AggSpec) AggState { return edgeAgg(false) })
+	aggregate("last_value(anyelement) anyelement", last, func(AggSpec) AggState { return edgeAgg(true) })
 }
 
 // countAgg is count(*) and count(x).
@@ -489,9 +489,8 @@ type edgeGroup struct {
 }
 
 // edgeAgg is the first or the last row's value, NULL or not.
-func edgeAgg(spec AggSpec, last bool) AggState {
+func edgeAgg(last bool) AggState {
 	return &rowAgg[edgeGroup]{
-		spec: spec,
 		add: func(g *edgeGroup, args []sqltype.Value) error {
 			if last || !g.seen {
 				g.seen, g.v = true, args[0].Clone()

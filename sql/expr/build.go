@@ -81,6 +81,12 @@ func call(m builtin.Match, args []Expr) (Expr, error) {
 	return &CallExpr{Fn: m.Fn, Args: conv, typ: m.Result}, nil
 }
 
+// CallOf is a call of a function that was resolved elsewhere, over arguments
+// that have the types of its signature already.
+func CallOf(f *builtin.Function, args []Expr, result sqltype.Type) Expr {
+	return &CallExpr{Fn: f, Args: args, typ: result}
+}
+
 // convert gives e the target kind. Same kinds need nothing: an implicit
 // conversion never looks at modifiers.
 func convert(e Expr, to sqltype.Type, mode CastMode) (Expr, error) {

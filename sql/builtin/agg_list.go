@@ -1,0 +1,341 @@
+package builtin
+
+import (
+	"errors"
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"sort"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+)
+
+func init() {
+	join := func(kind sqltype.Kind) func(AggSpec) AggState {
+		return func(AggSpec) AggState { return stringAgg(kind) }
+	}
+	aggregate("string_agg(text, text) text", "Joins the texts that are not NULL, with a delimiter between them.", join(sqltype.Text))
+	aggregate("string_agg(bytes, bytes) bytes", "Joins the byte strings that are not NULL, with a delimiter between them.", join(sqltype.Bytes))
+	aggregate("array_agg(anyelement) anyarray", "Collects all values, NULL too, in an array.", func(AggSpec) AggState {
+		return listAgg(func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) { return a[0].Clone(), nil },
+			func(l *valueList) (sqltype.Value, error) { return sqltype.NewArray(l.values), nil }, sqltype.Array)
+	})
+	toJSON := func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
+		return sqltype.NewString(sqltype.JSON, string(AppendJSON(nil, a[0]))), nil
+	}
+	aggregate("json_agg(any) json; jsonb_agg(any) json", "Collects all values, NULL too, in a JSON array.", func(AggSpec) AggState {
+		return listAgg(toJSON, func(l *valueList) (sqltype.Value, error) {
+			return sqltype.NewString(sqltype.JSON, string(appendJSONList(nil, l.values))), nil
+		}, sqltype.JSON)
+	})
+	aggregate("json_object_agg(any, any) json; jsonb_object_agg(any, any) json", "Collects keys and values in a JSON object.", func(AggSpec) AggState {
+		return listAgg(func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
+			if a[0].IsNull() {
+				return sqltype.Value{}, invalidArg("field name must not be null")
+			}
+			member := append(appendJSONString(nil, castText(a[0])), ':')
+			return sqltype.NewText(string(AppendJSON(member, a[1]))), nil
+		}, func(l *valueList) (sqltype.Value, error) {
+			dst := []byte{'{'}
+			for i, m := range l.values {
+				if i > 0 {
+					dst = append(dst, ',')
+				}
+				dst = append(dst, m.Str()...)
+			}
+			return sqltype.NewString(sqltype.JSON, string(append(dst, '}'))), nil
+		}, sqltype.JSON)
+	})
+
+	fraction := "Gives the value below which a fraction of the ordered values lies"
+	aggregate("percentile_cont(double, double) double", fraction+", interpolating between two.", percentile(interpolateFloat), ordered)
+	aggregate("percentile_cont(double, interval) interval", fraction+", interpolating between two.", percentile(interpolateInterval), ordered)
+	aggregate("percentile_disc(double, anyelement) anyelement", fraction+", taking one of them.", percentile(nil), ordered)
+	aggregate("mode(anyelement) anyelement", "Gives the value that is there most often.", func(AggSpec) AggState { return modeAgg() }, ordered)
+	aggregate("median(double) double", "Gives the middle one of the values.", func(s AggSpec) AggState {
+		return listAgg(keepNumber, func(l *valueList) (sqltype.Value, error) {
+			return percentileOf(l, 0.5, false, interpolateFloat)
+		}, sqltype.Double)
+	})
+	aggregate("approx_percentile_cont(double, double) double", "Gives about the value below which a fraction of the values lies.", func(AggSpec) AggState {
+		return listAgg(func(l *valueList, a []sqltype.Value) (sqltype.Value, error) {
+			if a[1].IsNull() {
+				return sqltype.Value{}, errSkip
+			}
+			l.arg = a[1]
+			return keepNumber(l, a)
+		}, func(l *valueList) (sqltype.Value, error) {
+			p, err := checkFraction(l.arg)
+			if err != nil {
+				return p, err
+			}
+			return percentileOf(l, p.Float(), false, interpolateFloat)
+		}, sqltype.Double)
+	})
+	aggregate("approx_distinct(any) bigint", "Counts the different values, to about 2 per cent (HyperLogLog).", func(AggSpec) AggState {
+		return &rowAgg[hyperLogLog]{
+			strict: true,
+			add: func(g *hyperLogLog, a []sqltype.Value) error {
+				g.add(a[0])
+				return nil
+			},
+			merge: func(into, from *hyperLogLog) error {
+				into.merge(from)
+				return nil
+			},
+			result: func(g *hyperLogLog) (sqltype.Value, error) { return sqltype.NewBigInt(g.estimate()), nil },
+			size:   func(g *hyperLogLog) int { return len(g.reg) },
+		}
+	})
+}
+
+type joined struct {
+	buf  []byte
+	some bool
+	// first is the delimiter of the first row, which only a merge needs.
+	first string
+}
+
+func stringAgg(kind sqltype.Kind) AggState {
+	add := func(g *joined, text, sep string) error {
+		if g.some {
+			g.buf = append(g.buf, sep...)
+		} else {
+			g.first = string([]byte(sep))
+		}
+		g.some = true
+		if len(g.buf)+len(text) > MaxText {
+			return tooLarge()
+		}
+		g.buf = append(g.buf, text...)
+		return nil
+	}
+	return &rowAgg[joined]{
+		add: func(g *joined, a []sqltype.Value) error {
+			if a[0].IsNull() {
+				return nil
+			}
+			return add(g, a[0].Str(), a[1].Str())
+		},
+		merge: func(into, from *joined) error {
+			if !from.some {
+				return nil
+			}
+			return add(into, string(from.buf), from.first)
+		},
+		result: func(g *joined) (sqltype.Value, error) {
+			if !g.some {
+				return sqltype.NullOf(kind), nil
+			}
+			return sqltype.NewString(kind, string(g.buf)), nil
+		},
+		size: func(g *joined) int { return cap(g.buf) },
+	}
+}
+
+// valueList is a group's collected values.
+type valueList struct {
+	values []sqltype.Value
+	bytes  int
+	// arg is the direct argument of an ordered aggregate.
+	arg    sqltype.Value
+	sorted bool
+}
+
+// errSkip tells listAgg to leave a row out.
+var errSkip = errors.New("row left out")
+
+// listAgg collects what take makes of each row and computes the result at the
+// end; an empty group's is NULL.
+func listAgg(take func(l *valueList, args []sqltype.Value) (sqltype.Value, error), finish func(l *valueList) (sqltype.Value, error), kind sqltype.Kind) AggState {
+	return &rowAgg[valueList]{
+		add: func(g *valueList, a []sqltype.Value) error {
+			v, err := take(g, a)
+			if err != nil {
+				if err == errSkip {
+					return nil
+				}
+				return err
+			}
+			g.bytes += v.Size()
+			g.values = append(g.values, v)
+			g.sorted = false
+			return nil
+		},
+		merge: func(into, from *valueList) error {
+			into.values = append(into.values, from.values...)
+			into.bytes += from.bytes
+			into.sorted = false
+			if into.arg.IsNull() {
+				into.arg = from.arg
+			}
+			return nil
+		},
+		result: func(g *valueList) (sqltype.Value, error) {
+			if len(g.values) == 0 {
+				return sqltype.NullOf(kind), nil
+			}
+			return finish(g)
+		},
+		size: func(g *valueList) int { return g.bytes },
+	}
+}
+
+func keepNumber(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
+	if a[0].IsNull() {
+		return sqltype.Value{}, errSkip
+	}
+	return a[0], nil
+}
+
+func checkFraction(v sqltype.Value) (sqltype.Value, error) {
+	if p := v.Float(); !(p >= 0 && p <= 1) {
+		return v, dberr.Newf(dberr.ValueOutOfRange, "percentile value %s is not between 0 and 1", v.Text())
+	}
+	return v, nil
+}
+
+type interpolate func(a, b sqltype.Value, f float64) (sqltype.Value, error)
+
+func interpolateFloat(a, b sqltype.Value, f float64) (sqltype.Value, error) {
+	x, y := a.Float(), b.Float()
+	return sqltype.NewDouble(x + f*(y-x)), nil
+}
+
+func interpolateInterval(a, b sqltype.Value, f float64) (sqltype.Value, error) {
+	n, err := negInterval(a.Interval())
+	if err != nil {
+		return a, err
+	}
+	d, err := sumIntervals(b.Interval(), n)
+	if err != nil {
+		return a, err
+	}
+	if d, err = scaleInterval(d.Interval(), f); err != nil {
+		return a, err
+	}
+	return sumIntervals(a.Interval(), d.Interval())
+}
+
+// percentile is percentile_cont (with an interpolation) and percentile_disc.
+func percentile(between interpolate) func(AggSpec) AggState {
+	return func(spec AggSpec) AggState {
+		return listAgg(func(l *valueList, a []sqltype.Value) (sqltype.Value, error) {
+			l.arg = a[0]
+			if a[1].IsNull() {
+				return sqltype.Value{}, errSkip
+			}
+			return a[1].Clone(), nil
+		}, func(l *valueList) (sqltype.Value, error) {
+			if l.arg.IsNull() {
+				return sqltype.NullOf(spec.Result.Kind), nil
+			}
+			p, err := checkFraction(l.arg)
+			if err != nil {
+				return p, err
+			}
+			return percentileOf(l, p.Float(), spec.Descending, between)
+		}, spec.Result.Kind)
+	}
+}
+
+func percentileOf(l *valueList, p float64, descending bool, between interpolate) (sqltype.Value, error) {
+	v := l.values
+	if !l.sorted {
+		sort.SliceStable(v, func(i, j int) bool {
+			if descending {
+				i, j = j, i
+			}
+			return sqltype.Compare(v[i], v[j]) < 0
+		})
+		l.sorted = true
+	}
+	if between == nil {
+		at := int(math.Ceil(p*float64(len(v)))) - 1
+		return v[max(at, 0)], nil
+	}
+	pos := p * float64(len(v)-1)
+	lo, hi := int(math.Floor(pos)), int(math.Ceil(pos))
+	if lo == hi {
+		return v[lo], nil
+	}
+	return between(v[lo], v[hi], pos-float64(lo))
+}
+
+func modeAgg() AggState {
+	return listAgg(func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
+		if a[0].IsNull() {
+			return sqltype.Value{}, errSkip
+		}
+		return a[0].Clone(), nil
+	}, func(l *valueList) (sqltype.Value, error) {
+		v := l.values
+		sort.SliceStable(v, func(i, j int) bool { return sqltype.Compare(v[i], v[j]) < 0 })
+		best, bestRun, run := v[0], 0, 0
+		for i := range v {
+			if i > 0 && sqltype.Equal(v[i], v[i-1]) {
+				run++
+			} else {
+				run = 1
+			}
+			if run > bestRun {
+				best, bestRun = v[i], run
+			}
+		}
+		return best, nil
+	}, sqltype.Unknown)
+}
+
+// hyperLogLog counts distinct values in 4096 registers.
+type hyperLogLog struct{ reg []uint8 }
+
+const hllBits = 12
+
+var hllSeed = maphash.MakeSeed()
+
+func (h *hyperLogLog) add(v sqltype.Value) {
+	if h.reg == nil {
+		h.reg = make([]uint8, 1<<hllBits)
+	}
+	var mh maphash.Hash
+	mh.SetSeed(hllSeed)
+	v.Hash(&mh)
+	x := mh.Sum64()
+	rank := uint8(bits.LeadingZeros64(x<<hllBits|1<<(hllBits-1))) + 1
+	if i := x >> (64 - hllBits); rank > h.reg[i] {
+		h.reg[i] = rank
+	}
+}
+
+func (h *hyperLogLog) merge(o *hyperLogLog) {
+	if o.reg == nil {
+		return
+	}
+	if h.reg == nil {
+		h.reg = o.reg
+		return
+	}
+	for i, r := range o.reg {
+		h.reg[i] = max(h.reg[i], r)
+	}
+}
+
+func (h *hyperLogLog) estimate() int64 {
+	if h.reg == nil {
+		return 0
+	}
+	m := float64(len(h.reg))
+	sum, zeros := 0.0, 0
+	for _, r := range h.reg {
+		sum += math.Ldexp(1, -int(r))
+		if r == 0 {
+			zeros++
+		}
+	}
+	e := 0.7213 / (1 + 1.079/m) * m * m / sum
+	if e <= 2.5*m && zeros > 0 {
+		e = m * math.Log(m/float64(zeros)) // few values: count empty registers
+	}
+	return int64(math.Round(e))
+}

@@ -1,0 +1,132 @@
+package builtin
+
+import (
+	"math"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+)
+
+// moments are count, means and sums of squared differences of one or two
+// variables, updated one value at a time (Youngs and Cramer) and merged
+// exactly as PostgreSQL does.
+type moments struct {
+	n            float64
+	sx, sxx      float64
+	sy, syy, sxy float64
+}
+
+// add takes a pair in; for one variable y is 0.
+func (m *moments) add(x, y float64) {
+	m.n++
+	m.sx += x
+	m.sy += y
+	if m.n > 1 {
+		tx, ty := x*m.n-m.sx, y*m.n-m.sy
+		scale := 1 / (m.n * (m.n - 1))
+		m.sxx += tx * tx * scale
+		m.syy += ty * ty * scale
+		m.sxy += tx * ty * scale
+		return
+	}
+	// An infinite or NaN first value makes the sums NaN.
+	if math.IsNaN(x-x) || math.IsNaN(y-y) {
+		m.sxx, m.syy, m.sxy = math.NaN(), math.NaN(), math.NaN()
+	}
+}
+
+func (m *moments) merge(o *moments) {
+	switch {
+	case o.n == 0:
+		return
+	case m.n == 0:
+		*m = *o
+		return
+	}
+	n := m.n + o.n
+	dx, dy := m.sx/m.n-o.sx/o.n, m.sy/m.n-o.sy/o.n
+	m.sxx += o.sxx + m.n*o.n*dx*dx/n
+	m.syy += o.syy + m.n*o.n*dy*dy/n
+	m.sxy += o.sxy + m.n*o.n*dx*dy/n
+	m.n, m.sx, m.sy = n, m.sx+o.sx, m.sy+o.sy
+}
+
+// statistic registers an aggregate over moments; ok is false where the result
+// is NULL.
+func statistic(signatures, doc string, pair bool, f func(m *moments) (v float64, ok bool)) {
+	aggregate(signatures, doc, func(spec AggSpec) AggState {
+		return &rowAgg[moments]{
+			strict: true,
+			add: func(g *moments, a []sqltype.Value) error {
+				if pair {
+					// The first argument is y, the second x.
+					g.add(numberFloat(a[1]), numberFloat(a[0]))
+				} else {
+					g.add(numberFloat(a[0]), 0)
+				}
+				return nil
+			},
+			merge: func(into, from *moments) error {
+				into.merge(from)
+				return nil
+			},
+			result: func(g *moments) (sqltype.Value, error) {
+				v, ok := f(g)
+				if !ok {
+					return sqltype.NullOf(spec.Result.Kind), nil
+				}
+				if spec.Result.Kind == sqltype.Decimal {
+					return decimalOf(v)
+				}
+				if spec.Result.Kind == sqltype.BigInt {
+					return sqltype.NewBigInt(int64(v)), nil
+				}
+				return sqltype.NewDouble(v), nil
+			},
+		}
+	})
+}
+
+func init() {
+	one := func(names []string, doc string, f func(m *moments) (float64, bool)) {
+		for _, n := range names {
+			statistic(n+"(smallint) decimal; "+n+"(int) decimal; "+n+"(bigint) decimal; "+n+"(decimal) decimal; "+n+"(float) double; "+n+"(double) double", doc, false, f)
+		}
+	}
+	sample := func(m *moments) (float64, bool) { return m.sxx / (m.n - 1), m.n > 1 }
+	population := func(m *moments) (float64, bool) { return m.sxx / m.n, m.n > 0 }
+	root := func(f func(m *moments) (float64, bool)) func(m *moments) (float64, bool) {
+		return func(m *moments) (float64, bool) {
+			v, ok := f(m)
+			return math.Sqrt(v), ok
+		}
+	}
+	one([]string{"stddev", "stddev_samp"}, "Gives the standard deviation of a sample.", root(sample))
+	one([]string{"stddev_pop"}, "Gives the standard deviation of a whole population.", root(population))
+	one([]string{"variance", "var_samp"}, "Gives the variance of a sample.", sample)
+	one([]string{"var_pop"}, "Gives the variance of a whole population.", population)
+
+	two := func(name, doc string, f func(m *moments) (float64, bool)) {
+		statistic(name+"(double, double) double", doc, true, f)
+	}
+	two("corr", "Gives the correlation coefficient of pairs (y, x).", func(m *moments) (float64, bool) {
+		return m.sxy / math.Sqrt(m.sxx*m.syy), m.n > 0 && m.sxx != 0 && m.syy != 0
+	})
+	two("covar_pop", "Gives the covariance of a whole population of pairs.", func(m *moments) (float64, bool) { return m.sxy / m.n, m.n > 0 })
+	two("covar_samp", "Gives the covariance of a sample of pairs.", func(m *moments) (float64, bool) { return m.sxy / (m.n - 1), m.n > 1 })
+	two("regr_avgx", "Gives the mean of x over pairs (y, x).", func(m *moments) (float64, bool) { return m.sx / m.n, m.n > 0 })
+	two("regr_avgy", "Gives the mean of y over pairs (y, x).", func(m *moments) (float64, bool) { return m.sy / m.n, m.n > 0 })
+	two("regr_sxx", "Gives the sum of squared differences of x over pairs (y, x).", func(m *moments) (float64, bool) { return m.sxx, m.n > 0 })
+	two("regr_syy", "Gives the sum of squared differences of y over pairs (y, x).", func(m *moments) (float64, bool) { return m.syy, m.n > 0 })
+	two("regr_sxy", "Gives the sum of products of the differences over pairs (y, x).", func(m *moments) (float64, bool) { return m.sxy, m.n > 0 })
+	two("regr_slope", "Gives the slope of the line that fits pairs (y, x) best.", func(m *moments) (float64, bool) { return m.sxy / m.sxx, m.n > 0 && m.sxx != 0 })
+	two("regr_intercept", "Gives where the line that fits pairs (y, x) best crosses the y axis.", func(m *moments) (float64, bool) {
+		return (m.sy - m.sx*m.sxy/m.sxx) / m.n, m.n > 0 && m.sxx != 0
+	})
+	two("regr_r2", "Gives the square of the correlation coefficient of pairs (y, x).", func(m *moments) (float64, bool) {
+		if m.syy == 0 {
+			return 1, m.n > 0 && m.sxx != 0
+		}
+		return m.sxy * m.sxy / (m.sxx * m.syy), m.n > 0 && m.sxx != 0
+	})
+	statistic("regr_count(double, double) bigint", "Counts the pairs without NULL.", true, func(m *moments) (float64, bool) { return m.n, true })
+}
