@@ -93,15 +93,15 @@ func (a *Authenticator) Request(r *http.Request) (Principal, error) {
 }
 
 func (a *Authenticator) request(r *http.Request) (Principal, error) {
-	actAs, err := header(r, wire.HeaderUserID)
+	actAs, err := header(r, headerUserID)
 	if err != nil {
 		return Principal{}, err
 	}
-	authorization, err := header(r, "Authorization")
+	authorization, err := header(r, headerAuthorization)
 	if err != nil {
 		return Principal{}, err
 	}
-	if _, has := r.Header[http.CanonicalHeaderKey(wire.HeaderAPIKey)]; has {
+	if _, has := r.Header[headerAPIKey]; has {
 		return Principal{}, dberr.New(dberr.Unauthenticated, "This server does not accept API keys.").
 			WithHint("Send a token: Authorization: Bearer <token>. kalamdb-server token --user NAME issues one.")
 	}
@@ -188,9 +188,17 @@ func (a *Authenticator) lookUp(ctx context.Context, p *Principal) error {
 	return nil
 }
 
-// header reads a header that may be there once.
+// The headers' names as net/http keeps them, so that nobody has to convert
+// them for every request.
+var (
+	headerAuthorization = http.CanonicalHeaderKey("Authorization")
+	headerUserID        = http.CanonicalHeaderKey(wire.HeaderUserID)
+	headerAPIKey        = http.CanonicalHeaderKey(wire.HeaderAPIKey)
+)
+
+// header reads a header that may be there once; name is its canonical name.
 func header(r *http.Request, name string) (string, error) {
-	v := r.Header[http.CanonicalHeaderKey(name)]
+	v := r.Header[name]
 	switch len(v) {
 	case 0:
 		return "", nil

@@ -170,7 +170,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(rec, r)
 	header := w.Header()
 	header["X-Content-Type-Options"] = nosniff
-	header["Cache-Control"] = noStore
 	rt, found := h.routes[r.URL.Path]
 	if h.cors(rec, r, rt) {
 		return

@@ -34,6 +34,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	}
 	header := w.Header()
 	header["Content-Type"] = wireconv.JSONType
+	header["Cache-Control"] = noStore
 	header["Content-Length"] = []string{strconv.Itoa(len(body) + 1)}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))

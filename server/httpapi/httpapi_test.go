@@ -602,8 +602,22 @@ func BenchmarkPointQuery(b *testing.B) {
 	bench(b, serve(b, oneRow).URL+wire.PathSQL)
 }
 
+// BenchmarkEmptyHandler is the floor: a handler that does nothing.
 func BenchmarkEmptyHandler(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer s.Close()
+	bench(b, s.URL)
+}
+
+// BenchmarkConstantAnswer is the floor for an answer of a point query's size.
+func BenchmarkConstantAnswer(b *testing.B) {
+	body := []byte(`{"status":"success","took_ms":0.005,"results":[{"columns":["id","content"],` +
+		`"schema":[{"name":"id","type":"BIGINT"},{"name":"content","type":"TEXT"}],"rows":[{"id":1,"content":"row 1"}],"row_count":1}]}`)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	}))
 	defer s.Close()
 	bench(b, s.URL)
 }

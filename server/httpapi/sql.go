@@ -20,6 +20,20 @@ import (
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
+// The headers' names as net/http keeps them.
+var (
+	headerSessionID = http.CanonicalHeaderKey(wire.HeaderSessionID)
+	headerNamespace = http.CanonicalHeaderKey(wire.HeaderNamespace)
+)
+
+// first is a header's first value.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // serveSQL runs the statements of a request.
@@ -40,7 +54,7 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	if !isJSON(r.Header.Get("Content-Type")) {
+	if !isJSON(first(r.Header["Content-Type"])) {
 		h.refuse(w, r, http.StatusUnsupportedMediaType, dberr.New(dberr.Unsupported, "The body must be JSON.").
 			WithHint("Send the header Content-Type: application/json."))
 		return
@@ -52,7 +66,7 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	id, err := ident.ParseSession(r.Header.Get(wire.HeaderSessionID))
+	id, err := ident.ParseSession(first(r.Header[headerSessionID]))
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -113,7 +127,7 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 	}
 	ns := in.NamespaceID
 	if ns == "" {
-		ns = r.Header.Get(wire.HeaderNamespace)
+		ns = first(r.Header[headerNamespace])
 	}
 	if ns != "" {
 		if req.Namespace, err = ident.ParseNamespace(ns); err != nil {
