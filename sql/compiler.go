@@ -2,22 +2,36 @@ package sql
 
 import (
 	"context"
+	"encoding/binary"
+	"sync"
+	"time"
 
+	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/binder"
+	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/sql/optimizer"
+	"github.com/kalamdb/kalamdb/sql/parser"
+	"github.com/kalamdb/kalamdb/sql/plan"
+	"github.com/kalamdb/kalamdb/sql/plancache"
 )
 
 // Options configure a Compiler. The zero value is ready for use.
 type Options struct {
 	// PlanCacheSize is how many plans are kept. Default 1024; negative: none.
 	PlanCacheSize int
+	// NoPushdown leaves predicates where the statement has them. Tests compare
+	// results with and without.
+	NoPushdown bool
 }
 
 // Compiler prepares statements. It may be used from several goroutines.
 type Compiler struct {
-	opts Options
+	opts  Options
+	cache *plancache.Cache[*compiled]
+	bufs  sync.Pool
 }
 
 // NewCompiler makes a Compiler.
@@ -25,7 +39,27 @@ func NewCompiler(opts Options) *Compiler {
 	if opts.PlanCacheSize == 0 {
 		opts.PlanCacheSize = 1024
 	}
-	return &Compiler{opts: opts}
+	c := &Compiler{opts: opts}
+	if opts.PlanCacheSize > 0 {
+		c.cache = plancache.New[*compiled](opts.PlanCacheSize)
+	}
+	c.bufs.New = func() any { return new(plancache.Normalized) }
+	return c
+}
+
+// CachedPlans describes the plans in the cache.
+func (c *Compiler) CachedPlans() []plancache.Info {
+	if c.cache == nil {
+		return nil
+	}
+	return c.cache.List()
+}
+
+// ClearCache forgets every cached plan.
+func (c *Compiler) ClearCache() {
+	if c.cache != nil {
+		c.cache.Clear()
+	}
 }
 
 // Request is a statement to prepare.
@@ -53,6 +87,192 @@ type ResultColumn struct {
 // Prepare makes a statement ready to run: it parses it, resolves its names and
 // types against the catalog, plans it, and converts the parameters to the
 // types that their places need. Errors are coded and carry the place in Text.
+//
+// A plan that the cache has under the same text, namespace and catalog version
+// is used again; then only the lexer runs.
 func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) {
-	return nil, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if req.Statement != nil || c.cache == nil {
+		return c.prepare(req, req.Statement, nil)
+	}
+	norm := c.bufs.Get().(*plancache.Normalized)
+	defer c.bufs.Put(norm)
+	now := time.Now()
+	for _, lifted := range []bool{true, false} {
+		if !plancache.Normalize(req.Text, lifted, norm) {
+			return c.prepare(req, nil, nil)
+		}
+		if lifted && len(norm.Literals) == 0 {
+			lifted = false
+		}
+		key := c.key(req, norm)
+		if p, ok := c.cache.Get(key, now); ok {
+			if p == nil {
+				continue // known not to lift
+			}
+			return p.with(req, norm.Literals)
+		}
+		p, err := c.miss(req, norm, lifted, key, now)
+		if p != nil || err != nil {
+			return p, err
+		}
+	}
+	return c.prepare(req, nil, nil)
+}
+
+// key completes the normalised text to what a plan depends on.
+func (c *Compiler) key(req Request, n *plancache.Normalized) string {
+	n.Key = append(n.Key, 0)
+	n.Key = append(n.Key, req.Namespace...)
+	n.Key = append(n.Key, 0)
+	n.Key = binary.BigEndian.AppendUint64(n.Key, req.Catalog.Version())
+	for _, p := range req.Params {
+		n.Key = append(n.Key, byte(p.Kind()))
+	}
+	return string(n.Key)
+}
+
+// miss makes the plan and keeps it. Without plan and error the literals cannot
+// be lifted, and the statement is to be tried as it is.
+func (c *Compiler) miss(req Request, norm *plancache.Normalized, lifted bool, key string, now time.Time) (*Prepared, error) {
+	stmt, err := parser.Parse(req.Text)
+	if err != nil {
+		return nil, err
+	}
+	switch stmt.(type) {
+	case *ast.Query, *ast.Insert, *ast.Update, *ast.Delete:
+	default:
+		return c.prepare(req, stmt, nil)
+	}
+	literals := norm.Literals
+	if lifted && !lift(stmt, literals, len(req.Params)) {
+		c.cache.Put(key, nil, "", 0, now)
+		return nil, nil
+	}
+	if !lifted {
+		literals = nil
+	}
+	p, err := c.compile(req, stmt, literals)
+	if err != nil {
+		if lifted {
+			// The literal text itself makes the better error.
+			return c.prepare(req, nil, nil)
+		}
+		return nil, err
+	}
+	p.stmt = nil
+	c.cache.Put(key, p, req.Text, time.Since(now), now)
+	return p.with(req, literals)
+}
+
+func (c *Compiler) prepare(req Request, stmt ast.Statement, literals []plancache.Literal) (*Prepared, error) {
+	if stmt == nil {
+		var err error
+		if stmt, err = parser.Parse(req.Text); err != nil {
+			return nil, err
+		}
+	}
+	p, err := c.compile(req, stmt, literals)
+	if err != nil {
+		return nil, err
+	}
+	return p.with(req, literals)
+}
+
+// compile binds, optimizes and compiles a statement.
+func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache.Literal) (*compiled, error) {
+	out := &compiled{stmt: stmt}
+	inner := stmt
+	if e, ok := stmt.(*ast.Explain); ok {
+		out.explain = e
+		inner = e.Stmt
+		if s, ok := inner.(*ast.Subscribe); ok {
+			inner = s.Query
+		}
+	}
+	switch inner.(type) {
+	case *ast.Query, *ast.Insert, *ast.Update, *ast.Delete:
+	default:
+		if out.explain != nil {
+			return nil, dberr.New(dberr.Unsupported, "EXPLAIN is supported for SELECT, INSERT, UPDATE and DELETE").At(inner.Position().In(req.Text))
+		}
+		out.kind = Utility
+		return out, nil
+	}
+	opts := binder.Options{Catalog: req.Catalog, Namespace: req.Namespace, Text: req.Text}
+	if literals != nil {
+		opts.FirstLiteral = len(req.Params)
+		for _, l := range literals {
+			opts.Literals = append(opts.Literals, l.Type)
+		}
+	}
+	st, err := binder.Bind(inner, opts)
+	if err != nil {
+		return nil, err
+	}
+	out.literals = len(literals)
+	out.paramTypes, out.paramColumns = st.Params, st.ParamColumns
+	out.reads, out.userQ = st.Tables, st.UserQualified
+	out.columns = resultColumns(st)
+	if w := st.Write; w != nil {
+		out.kind, out.writes = Modify, w.Table
+		switch w.Kind {
+		case plan.Insert:
+			out.ops = WriteInsert
+			if w.Conflict != nil && w.Conflict.Update {
+				out.ops |= WriteUpdate
+			}
+		case plan.Update:
+			out.ops = WriteUpdate
+		case plan.Delete:
+			out.ops = WriteDelete
+		}
+	}
+	if w := st.Write; w == nil {
+		out.live, out.liveErr = newLive(st)
+	}
+	optimizer.Optimize(st, optimizer.Options{NoPushdown: c.opts.NoPushdown})
+	if out.plan, err = exec.Compile(st); err != nil {
+		return nil, err
+	}
+	if out.explain != nil {
+		out.kind = Query
+		if out.explain.Analyze && st.Write != nil {
+			return nil, dberr.New(dberr.Unsupported, "EXPLAIN ANALYZE is supported for queries").
+				At(inner.Position().In(req.Text)).WithHint("EXPLAIN without ANALYZE shows the plan and changes nothing.")
+		}
+		out.columns = []ResultColumn{{Name: "plan", Type: sqltype.TText}}
+		if out.explain.Format == ast.ExplainJSON {
+			out.columns[0].Type = sqltype.TJSON
+		}
+	}
+	return out, nil
+}
+
+// resultColumns makes the names of a result unique: a, a_2.
+func resultColumns(st *plan.Statement) []ResultColumn {
+	out := make([]ResultColumn, len(st.Output))
+	used := make(map[string]bool, len(out))
+	for i, id := range st.Output {
+		used[st.Names[i]] = used[st.Names[i]] || false
+		out[i] = ResultColumn{Name: st.Names[i], Type: st.Types[id]}
+	}
+	seen := make(map[string]int, len(out))
+	for i := range out {
+		name := out[i].Name
+		seen[name]++
+		if seen[name] == 1 {
+			continue
+		}
+		for n := seen[name]; ; n++ {
+			unique := name + "_" + itoa(n)
+			if _, taken := used[unique]; !taken {
+				out[i].Name, used[unique], seen[name] = unique, true, n
+				break
+			}
+		}
+	}
+	return out
 }

@@ -7,6 +7,8 @@ require (
 	github.com/kalamdb/kalamdb/store v0.0.0
 )
 
+require github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
+
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons
 	github.com/kalamdb/kalamdb/store => ../store

@@ -2,11 +2,15 @@ package sql
 
 import (
 	"context"
+	"strconv"
 
+	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/builtin"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/sql/plancache"
 )
 
 // Kind says what a prepared statement is, and so how to run it.
@@ -36,7 +40,7 @@ const (
 // run several times, also from several goroutines.
 type Prepared struct {
 	c *compiled
-	// params are the values of the plan's parameter slots.
+	// params are the values of the plan's parameters, converted.
 	params []sqltype.Value
 }
 
@@ -44,12 +48,130 @@ type Prepared struct {
 type compiled struct {
 	kind    Kind
 	stmt    ast.Statement
+	explain *ast.Explain
 	columns []ResultColumn
 	reads   []*ddl.Table
 	writes  *ddl.Table
 	ops     WriteOps
 	userQ   bool
+	plan    *exec.Plan
+	// paramTypes are the types of the parameters; the last literals of them
+	// stand for literals of the text.
+	paramTypes   []sqltype.Type
+	paramColumns map[int]string
+	literals     int
+	live         *livePlan
+	liveErr      error
 }
+
+// with makes a Prepared of a plan and its parameters.
+func (c *compiled) with(req Request, literals []plancache.Literal) (*Prepared, error) {
+	if c.kind == Utility {
+		return &Prepared{c: c, params: req.Params}, nil
+	}
+	want := len(c.paramTypes) - c.literals
+	if want != len(req.Params) {
+		return nil, dberr.Newf(dberr.ParameterMismatch, "parameter mismatch: the statement has %d parameters, but %d values were given", want, len(req.Params))
+	}
+	p := &Prepared{c: c}
+	if len(c.paramTypes) == 0 {
+		return p, nil
+	}
+	p.params = make([]sqltype.Value, len(c.paramTypes))
+	for i, v := range req.Params {
+		var err error
+		if p.params[i], err = c.param(i, v); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.literals {
+		at := want + i
+		v, err := builtin.Convert(nil, literals[i].Value, c.paramTypes[at], true)
+		if err != nil {
+			if e, ok := err.(*dberr.Error); ok {
+				return nil, c.nameColumn(at, e).At(ast.At(literals[i].Offset).In(req.Text))
+			}
+			return nil, err
+		}
+		p.params[at] = v
+	}
+	return p, nil
+}
+
+// param converts a value to the type of its parameter. A text may stand for
+// any type, a number for any that can hold it; nothing else is converted.
+func (c *compiled) param(i int, v sqltype.Value) (sqltype.Value, error) {
+	t := c.paramTypes[i]
+	if t.Kind == sqltype.Unknown || v.IsNull() {
+		return v, nil
+	}
+	if v.Kind() == t.Kind {
+		return v, nil
+	}
+	column, named := c.paramColumns[i+1]
+	k := v.Kind()
+	ok := k == sqltype.Text || k.IsNumeric() && t.Kind.IsNumeric() || k == sqltype.JSON && t.Kind == sqltype.Text ||
+		t.Kind == sqltype.Text && !named
+	if _, implicit := builtin.FindCast(sqltype.Type{Kind: k}, t, builtin.Implicit); ok || implicit {
+		if k.IsNumeric() && t.Kind.IsInteger() && !whole(v) {
+			ok = false
+		} else {
+			out, err := builtin.Convert(nil, v, t, true)
+			if err == nil {
+				return out, nil
+			}
+			e, coded := err.(*dberr.Error)
+			if !coded {
+				return v, err
+			}
+			if e.Code == dberr.ValueOutOfRange {
+				return v, c.nameColumn(i, e)
+			}
+		}
+	}
+	where := ""
+	if named {
+		where = " for column " + strconv.Quote(column)
+	}
+	return v, dberr.Newf(dberr.TypeMismatch, "parameter $%d%s: expected %s, got %s %s", i+1, where, t, k, show(v)).
+		WithHint("Pass a value of type %s.", t)
+}
+
+// whole tells whether a number has no fraction.
+func whole(v sqltype.Value) bool {
+	switch v.Kind().Physical() {
+	case sqltype.PhysFloat:
+		f := v.Float()
+		return f == float64(int64(f))
+	case sqltype.PhysDecimal:
+		return v.Decimal().Trim().Scale() <= 0
+	}
+	return true
+}
+
+// show is a value in an error message, not too long.
+func show(v sqltype.Value) string {
+	s := v.Text()
+	if len(s) > 40 {
+		s = s[:40] + "…"
+	}
+	if v.Kind() == sqltype.Text {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func (c *compiled) nameColumn(i int, e *dberr.Error) *dberr.Error {
+	column, ok := c.paramColumns[i+1]
+	if !ok {
+		return e
+	}
+	d := *e
+	d.Message = "column " + strconv.Quote(column) + " of type " + c.paramTypes[i].String() + ": " + e.Message
+	return &d
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 // Kind says how to run the statement.
 func (p *Prepared) Kind() Kind { return p.c.kind }
@@ -79,7 +201,13 @@ func (p *Prepared) UserQualified() bool { return p.c.userQ }
 // Query runs a Query. The rows must be closed. It may be that an error of the
 // first rows is found here already.
 func (p *Prepared) Query(ctx context.Context, env *exec.Env) (exec.Rows, error) {
-	return nil, ctx.Err()
+	if p.c.kind != Query {
+		return nil, dberr.New(dberr.Internal, "Query was called for a statement that is none")
+	}
+	if e := p.c.explain; e != nil {
+		return p.c.plan.Explain(ctx, env, p.params, e.Analyze, e.Format == ast.ExplainJSON)
+	}
+	return p.c.plan.Query(ctx, env, p.params)
 }
 
 // Result is what a Modify gives.
@@ -95,5 +223,12 @@ type Result struct {
 
 // Modify runs a Modify up to its commit, which is the caller's.
 func (p *Prepared) Modify(ctx context.Context, env *exec.Env) (*Result, error) {
-	return nil, ctx.Err()
+	if p.c.kind != Modify {
+		return nil, dberr.New(dberr.Internal, "Modify was called for a statement that changes nothing")
+	}
+	c, err := p.c.plan.Modify(ctx, env, p.params)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Writes: c.Set, Affected: c.Affected, Returning: c.Returning}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/sql/builtin"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -20,8 +21,11 @@ type Env struct {
 	User      ident.UserID
 	Role      ident.Role
 	Namespace ident.NamespaceID
-	// NodeID goes into SNOWFLAKE_ID values: 0 to 1023.
-	NodeID int
+	// IDs makes the values of SNOWFLAKE_ID() and its like; nil: a generator of
+	// the process for node 0.
+	IDs builtin.IDSource
+	// Version is what VERSION() gives.
+	Version string
 	// MemoryLimit is how many bytes the execution may hold at a time in hash
 	// tables, sorts and materialised results; past it comes
 	// RESOURCE_EXHAUSTED. 0: DefaultMemoryLimit.

@@ -1,0 +1,482 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// joinNode joins by a hash table over its right input where there are keys,
+// else by comparing every pair. Its rows are the left columns, then the right
+// ones or the mark.
+type joinNode struct {
+	kind plan.JoinKind
+	l, r node
+	// leftKeys and rightKeys are equal in matching rows, pair by pair, and
+	// have one representation.
+	leftKeys, rightKeys []*expr.Program
+	// residual is the rest of the condition, over left and right columns.
+	residual *expr.Program
+	// nullAware, for a Mark join with keys, makes a NULL key give NULL rather
+	// than false, as IN does.
+	nullAware bool
+	out       []sqltype.Type
+	text      string
+}
+
+func (n *joinNode) types() []sqltype.Type { return n.out }
+func (n *joinNode) inputs() []node        { return []node{n.l, n.r} }
+func (n *joinNode) label() string {
+	how := "Nested loop"
+	if len(n.leftKeys) > 0 {
+		how = "Hash"
+	}
+	s := fmt.Sprintf("%s %s join", how, n.kind)
+	if n.text != "" {
+		s += " on " + n.text
+	}
+	return s
+}
+
+func (n *joinNode) open(r *run) operator {
+	o := &joinOp{n: n, r: r, left: r.open(n.l), right: r.open(n.r), mem: reservation{acct: r.acct}}
+	for _, p := range n.leftKeys {
+		o.leftEval = append(o.leftEval, p.NewEval())
+	}
+	for _, p := range n.rightKeys {
+		o.rightEval = append(o.rightEval, p.NewEval())
+	}
+	if n.residual != nil {
+		o.residual = n.residual.NewEval()
+	}
+	return o
+}
+
+type joinOp struct {
+	n                   *joinNode
+	r                   *run
+	left, right         operator
+	leftEval, rightEval []*expr.Eval
+	residual            *expr.Eval
+	mem                 reservation
+
+	built bool
+	store *rowStore
+	refs  []ref
+	// heads finds the first row of a key, next the one after each row; both
+	// count from 1, 0 is none.
+	heads map[string]int32
+	ints  *intGrouper
+	intAt []int32
+	next  []int32
+	// nullKeys says that a right row has a NULL key.
+	nullKeys bool
+	// matched marks right rows, for a Full join.
+	matched []bool
+
+	// probe is the left batch at work; cur and row are the next pair to try.
+	probe    *vector.Batch
+	probeKey []keyState
+	hit      []bool
+	nulls    []bool
+	row      int
+	cur      int32
+	key      []byte
+	// pairs are the candidates at hand.
+	pairL []int32
+	pairR []ref
+	pairN []int32
+
+	rest int
+}
+
+// keyState is where a left row's matches start; -1 says that its key is NULL.
+type keyState int32
+
+func (o *joinOp) build(ctx context.Context) error {
+	o.store = newRowStore(o.n.r.types(), o.r)
+	keyed := len(o.n.rightKeys) > 0
+	intKey := len(o.n.rightKeys) == 1 && o.n.rightKeys[0].Type().Physical() == sqltype.PhysInt && o.n.leftKeys[0].Type().Physical() == sqltype.PhysInt
+	if intKey {
+		o.ints = newIntGrouper(0)
+	} else if keyed {
+		o.heads = map[string]int32{}
+	}
+	keys := make([]*vector.Vector, len(o.rightEval))
+	var groups, fresh []int32
+	for {
+		b, err := o.right.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			break
+		}
+		base := int32(o.store.rows)
+		c, err := o.store.add(b)
+		if err != nil {
+			return err
+		}
+		chunk := int32(len(o.store.chunks) - 1)
+		for i := range c.Len() {
+			o.refs = append(o.refs, ref{chunk, int32(i)})
+		}
+		if !keyed {
+			continue
+		}
+		for k, ev := range o.rightEval {
+			if keys[k], err = ev.EvalVector(o.r.ectx, c); err != nil {
+				return err
+			}
+		}
+		for range c.Len() {
+			o.next = append(o.next, 0)
+		}
+		if intKey {
+			if cap(groups) < c.Len() {
+				groups = make([]int32, c.Len())
+			}
+			kb := vector.NewBatch(keys, c.Len())
+			fresh = o.ints.assign(kb, groups[:c.Len()], fresh[:0])
+			for len(o.intAt) < o.ints.n {
+				o.intAt = append(o.intAt, 0)
+			}
+			for i, g := range groups[:c.Len()] {
+				if keys[0].IsNull(i) {
+					o.nullKeys = true
+					continue
+				}
+				o.next[base+int32(i)] = o.intAt[g]
+				o.intAt[g] = base + int32(i) + 1
+			}
+		} else {
+			for i := range c.Len() {
+				key, null := o.encode(keys, i)
+				if null {
+					o.nullKeys = true
+					continue
+				}
+				o.next[base+int32(i)] = o.heads[string(key)]
+				o.heads[string(key)] = base + int32(i) + 1
+			}
+		}
+		size := int64(len(o.refs))*8 + int64(len(o.next))*4 + int64(len(o.heads))*48
+		if o.ints != nil {
+			size += o.ints.size()
+		}
+		if err := o.mem.set(size); err != nil {
+			return err
+		}
+	}
+	o.right.Close()
+	if o.n.kind == plan.Full {
+		o.matched = make([]bool, len(o.refs))
+	}
+	return nil
+}
+
+// encode makes the bytes of a row's keys; null says that one is NULL.
+func (o *joinOp) encode(keys []*vector.Vector, row int) (key []byte, null bool) {
+	o.key = o.key[:0]
+	for _, k := range keys {
+		if k.IsNull(row) {
+			return nil, true
+		}
+		o.key = appendEqKey(o.key, k, row)
+	}
+	return o.key, false
+}
+
+// start takes the next left batch and finds where the matches of its rows
+// start.
+func (o *joinOp) start(ctx context.Context) (bool, error) {
+	b, err := o.left.Next(ctx)
+	if b == nil || err != nil {
+		return false, err
+	}
+	n := b.Rows()
+	o.probe, o.row = b, 0
+	o.hit = resize(o.hit, n)
+	o.nulls = resize(o.nulls, n)
+	o.probeKey = resize(o.probeKey, n)
+	if len(o.leftEval) == 0 {
+		for i := range o.probeKey {
+			o.probeKey[i] = keyState(min(1, len(o.refs)))
+		}
+	} else {
+		keys := make([]*vector.Vector, len(o.leftEval))
+		for k, ev := range o.leftEval {
+			if keys[k], err = ev.EvalVector(o.r.ectx, b); err != nil {
+				return false, err
+			}
+		}
+		for i := range n {
+			row := b.Row(i)
+			if o.ints != nil {
+				o.probeKey[i] = o.findInt(keys[0], row)
+				continue
+			}
+			key, null := o.encode(keys, row)
+			if null {
+				o.probeKey[i] = -1
+			} else {
+				o.probeKey[i] = keyState(o.heads[string(key)])
+			}
+		}
+	}
+	o.cur = o.first(0)
+	return true, nil
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+func (o *joinOp) findInt(v *vector.Vector, row int) keyState {
+	i := v.Index(row)
+	if v.Valid != nil && !v.Valid.Get(i) {
+		return -1
+	}
+	key := v.Ints[i]
+	at := o.ints.slot(key)
+	for {
+		s := o.ints.slots[at]
+		switch {
+		case s.group == 0:
+			return 0
+		case s.key == key:
+			return keyState(o.intAt[s.group-1])
+		}
+		at = (at + 1) & (len(o.ints.slots) - 1)
+	}
+}
+
+// first is where the matches of the i-th row start; 0: none.
+func (o *joinOp) first(i int) int32 {
+	if i < len(o.probeKey) && o.probeKey[i] > 0 {
+		return int32(o.probeKey[i])
+	}
+	return 0
+}
+
+// pairs collects candidates up to a batch's size; false: the probe batch has
+// no more.
+func (o *joinOp) pairs() bool {
+	o.pairL, o.pairR, o.pairN = o.pairL[:0], o.pairR[:0], o.pairN[:0]
+	n := o.probe.Rows()
+	hashed := len(o.leftEval) > 0
+	for o.row < n && len(o.pairL) < o.r.batch {
+		if o.cur == 0 {
+			o.row++
+			o.cur = o.first(o.row)
+			continue
+		}
+		at := o.cur - 1
+		o.pairL = append(o.pairL, int32(o.row))
+		o.pairR = append(o.pairR, o.refs[at])
+		o.pairN = append(o.pairN, at)
+		if hashed {
+			o.cur = o.next[at]
+		} else if o.cur++; int(o.cur) > len(o.refs) {
+			o.cur = 0
+		}
+		// A mark needs no second match.
+		if o.n.kind == plan.Mark && hashed && o.residual == nil {
+			o.cur = 0
+		}
+	}
+	return len(o.pairL) > 0
+}
+
+// candidates makes the batch of the pairs at hand and keeps those for which
+// the rest of the condition is true. It marks the rows that matched.
+func (o *joinOp) candidates() (*vector.Batch, error) {
+	sel := make([]int32, len(o.pairL))
+	for i, l := range o.pairL {
+		sel[i] = int32(o.probe.Row(int(l)))
+	}
+	mark := o.n.kind == plan.Mark
+	if mark && o.residual == nil {
+		for _, l := range o.pairL {
+			o.hit[l] = true
+		}
+		return nil, nil
+	}
+	cols := make([]*vector.Vector, 0, len(o.probe.Cols)+len(o.store.types))
+	for _, c := range o.probe.Cols {
+		cols = append(cols, c.Gather(sel))
+	}
+	for c := range o.store.types {
+		cols = append(cols, o.store.gatherCol(c, o.pairR))
+	}
+	b := vector.NewBatch(cols, len(sel))
+	if o.residual != nil {
+		if mark {
+			v, err := o.residual.EvalVector(o.r.ectx, b)
+			if err != nil {
+				return nil, err
+			}
+			for i, l := range o.pairL {
+				if v.IsNull(i) {
+					o.nulls[l] = true
+				} else if v.Bools[v.Index(i)] {
+					o.hit[l] = true
+				}
+			}
+			return nil, nil
+		}
+		keep, err := o.residual.Filter(o.r.ectx, b)
+		if err != nil {
+			return nil, err
+		}
+		b.Sel = keep
+	}
+	for k := range b.Rows() {
+		i := b.Row(k)
+		l := o.pairL[i]
+		if o.hit[l] && o.n.kind == plan.Single {
+			return nil, errManyRows()
+		}
+		o.hit[l] = true
+		if o.matched != nil {
+			o.matched[o.pairN[i]] = true
+		}
+	}
+	if b.Rows() == 0 {
+		return nil, nil
+	}
+	return b, nil
+}
+
+func errManyRows() error {
+	return dberr.New(dberr.InvalidSQL, "more than one row returned by a subquery used as an expression").WithState("21000")
+}
+
+func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
+	if !o.built {
+		o.built = true
+		if err := o.build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if o.probe == nil {
+			if o.n.kind == plan.Inner && len(o.refs) == 0 {
+				o.left.Close()
+				return nil, nil
+			}
+			ok, err := o.start(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return o.restOfRight()
+			}
+		}
+		for o.pairs() {
+			b, err := o.candidates()
+			if b != nil || err != nil {
+				return b, err
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
+		b := o.probe
+		o.probe = nil
+		switch o.n.kind {
+		case plan.Mark:
+			return o.mark(b), nil
+		case plan.Left, plan.Full, plan.Single:
+			if out := o.unmatched(b); out != nil {
+				return out, nil
+			}
+		}
+	}
+}
+
+// mark adds the mark to the probe batch.
+func (o *joinOp) mark(b *vector.Batch) *vector.Batch {
+	v := vector.New(sqltype.TBoolean, b.Len())
+	for i := range b.Rows() {
+		row := b.Row(i)
+		switch {
+		case o.hit[i]:
+			v.Bools[row] = true
+		case o.nulls[i]:
+			v.SetNull(row)
+		case o.n.nullAware && len(o.refs) > 0 && (o.nullKeys || o.probeKey[i] < 0):
+			v.SetNull(row)
+		}
+	}
+	out := vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], v), b.Len())
+	out.Sel = b.Sel
+	return out
+}
+
+// unmatched gives the left rows without a match, with NULLs on the right.
+func (o *joinOp) unmatched(b *vector.Batch) *vector.Batch {
+	sel := make([]int32, 0, b.Rows())
+	for i := range b.Rows() {
+		if !o.hit[i] {
+			sel = append(sel, int32(b.Row(i)))
+		}
+	}
+	if len(sel) == 0 {
+		return nil
+	}
+	cols := b.Cols[:len(b.Cols):len(b.Cols)]
+	for _, t := range o.store.types {
+		cols = append(cols, vector.NewNulls(t, b.Len()))
+	}
+	out := vector.NewBatch(cols, b.Len())
+	out.Sel = sel
+	return out
+}
+
+// restOfRight gives the right rows of a Full join that nothing matched.
+func (o *joinOp) restOfRight() (*vector.Batch, error) {
+	if o.matched == nil {
+		return nil, nil
+	}
+	var refs []ref
+	for o.rest < len(o.refs) && len(refs) < o.r.batch {
+		if !o.matched[o.rest] {
+			refs = append(refs, o.refs[o.rest])
+		}
+		o.rest++
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	var cols []*vector.Vector
+	for _, t := range o.n.l.types() {
+		cols = append(cols, vector.NewNulls(t, len(refs)))
+	}
+	for c := range o.store.types {
+		cols = append(cols, o.store.gatherCol(c, refs))
+	}
+	return vector.NewBatch(cols, len(refs)), nil
+}
+
+func (o *joinOp) Close() {
+	o.left.Close()
+	o.right.Close()
+	if o.store != nil {
+		o.store.release()
+	}
+	o.mem.release()
+}

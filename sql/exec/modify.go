@@ -1,0 +1,384 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// writer turns the rows of a plan into a WriteSet.
+type writer struct {
+	kind  plan.WriteKind
+	table *ddl.Table
+	// newAt and oldAt are positions in the plan's rows by declared column; -1
+	// in newAt is a column that stays.
+	newAt, oldAt []int
+	seq, rowID   int
+	key          []int
+	conflict     *conflict
+	// returning is evaluated over the row's declared columns as they are
+	// afterwards, then the plan's row.
+	returning []*expr.Program
+	direct    [][]*expr.Program
+}
+
+// conflict is ON CONFLICT; set and where read the existing row, then the one
+// that was to be inserted.
+type conflict struct {
+	update bool
+	set    []*expr.Program
+	where  *expr.Program
+}
+
+// maxDirect is up to how many rows of VALUES are written without operators.
+const maxDirect = 256
+
+func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) {
+	out := &writer{kind: w.Kind, table: w.Table, seq: -1, rowID: -1, key: w.Table.KeyOrdinals()}
+	var err error
+	for _, id := range w.New {
+		at := -1
+		if id >= 0 {
+			if at, err = position(lay, id); err != nil {
+				return nil, err
+			}
+		}
+		out.newAt = append(out.newAt, at)
+	}
+	if out.oldAt, err = positions(lay, w.Old); err != nil {
+		return nil, err
+	}
+	if w.Seq >= 0 {
+		if out.seq, err = position(lay, w.Seq); err != nil {
+			return nil, err
+		}
+	}
+	if w.RowID >= 0 {
+		if out.rowID, err = position(lay, w.RowID); err != nil {
+			return nil, err
+		}
+	}
+	if cf := w.Conflict; cf != nil {
+		out.conflict = &conflict{update: cf.Update}
+		cl := slices.Concat(cf.Existing, cf.Excluded)
+		if out.conflict.set, err = c.programs(cf.Set, cl); err != nil {
+			return nil, err
+		}
+		if out.conflict.where, err = c.program(cf.Where, cl); err != nil {
+			return nil, err
+		}
+	}
+	if w.Returning != nil {
+		if out.returning, err = c.programs(w.Returning, slices.Concat(w.After, lay)); err != nil {
+			return nil, err
+		}
+	}
+	if v, ok := root.(*valuesNode); ok && w.Kind == plan.Insert && len(v.rows) <= maxDirect {
+		out.direct = v.rows
+	}
+	return out, nil
+}
+
+// Changes is what a plan that writes gives.
+type Changes struct {
+	Set       *WriteSet
+	Affected  int64
+	Returning Rows
+}
+
+// Modify runs a plan that writes, up to its commit.
+func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*Changes, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m := &modification{w: p.write, r: p.newRun(env, params), set: &WriteSet{Table: p.write.table}}
+	m.mem.acct = m.r.acct
+	for _, t := range p.out {
+		m.ret = append(m.ret, vector.NewBuilder(t, 1))
+	}
+	if err := m.run(ctx, p); err != nil {
+		return nil, err
+	}
+	out := &Changes{Set: m.set, Affected: m.affected}
+	if p.write.returning != nil {
+		out.Returning = m.returned()
+	}
+	return out, nil
+}
+
+// modification is one execution of a writer.
+type modification struct {
+	w        *writer
+	r        *run
+	set      *WriteSet
+	mem      reservation
+	table    Table
+	affected int64
+	ret      []*vector.Builder
+	batches  []*vector.Batch
+	// seen are the keys that the statement has written, for ON CONFLICT, and
+	// the rows that it has changed, because a join may give one twice.
+	seen    map[string]struct{}
+	key     []byte
+	scratch sqltype.Row
+}
+
+func (m *modification) run(ctx context.Context, p *Plan) error {
+	w := m.w
+	if w.direct != nil {
+		m.set.Writes = make([]Write, 0, len(w.direct))
+		for _, progs := range w.direct {
+			row := make(sqltype.Row, len(progs))
+			for i, prog := range progs {
+				v, err := prog.EvalRow(m.r.ectx, nil)
+				if err != nil {
+					return m.columnError(err, i)
+				}
+				row[i] = v
+			}
+			if err := m.insert(ctx, row, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	op := m.r.open(p.root)
+	defer op.Close()
+	types := p.root.types()
+	for {
+		b, err := op.Next(ctx)
+		if b == nil || err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := m.mem.add(2 * int64(b.Size())); err != nil {
+			return err
+		}
+		// The rows outlive the batch, so they share a copy of it.
+		b = copyBatch(b)
+		for i := range b.Rows() {
+			row := make(sqltype.Row, len(types))
+			b.ReadRow(i, row)
+			switch w.kind {
+			case plan.Insert:
+				in := make(sqltype.Row, len(w.newAt))
+				for c, at := range w.newAt {
+					in[c] = row[at]
+				}
+				err = m.insert(ctx, in, row)
+			default:
+				err = m.change(row)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// columnError names the column in an error about a value of an INSERT.
+func (m *modification) columnError(err error, i int) error {
+	e, ok := err.(*dberr.Error)
+	if !ok || e.Code != dberr.TypeMismatch && e.Code != dberr.ValueOutOfRange && e.Code != dberr.InvalidJSON {
+		return err
+	}
+	c := &m.w.table.Columns[i]
+	d := *e
+	d.Message = fmt.Sprintf("column %q of type %s: %s", c.Name, c.Type, e.Message)
+	return &d
+}
+
+// notNull checks a finished row.
+func (m *modification) notNull(row sqltype.Row) error {
+	t := m.w.table
+	for i := range t.Columns {
+		if row[i].IsNull() && (t.Columns[i].NotNull || slices.Contains(m.w.key, i)) {
+			return dberr.Newf(dberr.NotNullViolation, "null value in column %q of table %s violates not-null constraint", t.Columns[i].Name, t.Ident())
+		}
+	}
+	return nil
+}
+
+func (m *modification) insert(ctx context.Context, row, src sqltype.Row) error {
+	if err := m.notNull(row); err != nil {
+		return err
+	}
+	w := Write{Op: change.Insert, New: row}
+	if m.w.conflict != nil && len(m.w.key) > 0 {
+		w.Upsert = true
+		if done, err := m.resolve(ctx, row, src); done || err != nil {
+			return err
+		}
+	}
+	return m.add(w, row, src)
+}
+
+func (m *modification) add(w Write, after, src sqltype.Row) error {
+	m.set.Writes = append(m.set.Writes, w)
+	m.affected++
+	if m.ret == nil {
+		return nil
+	}
+	if m.scratch == nil {
+		m.scratch = make(sqltype.Row, len(after)+len(src))
+	}
+	copy(m.scratch, after)
+	copy(m.scratch[len(after):], src)
+	for i, p := range m.w.returning {
+		v, err := p.EvalRow(m.r.ectx, m.scratch)
+		if err != nil {
+			return err
+		}
+		m.ret[i].Append(v)
+	}
+	if len(m.ret) > 0 && m.ret[0].Len() >= m.r.batch {
+		m.flush()
+	}
+	return nil
+}
+
+func (m *modification) flush() {
+	if len(m.ret) == 0 || m.ret[0].Len() == 0 {
+		return
+	}
+	n := m.ret[0].Len()
+	cols := make([]*vector.Vector, len(m.ret))
+	for i, b := range m.ret {
+		cols[i] = b.Finish()
+	}
+	m.batches = append(m.batches, vector.NewBatch(cols, n))
+}
+
+func (m *modification) returned() Rows {
+	m.flush()
+	return &batchRows{batches: m.batches}
+}
+
+// firstTime tells whether the statement meets the key for the first time.
+func (m *modification) firstTime(values ...sqltype.Value) bool {
+	m.key = m.key[:0]
+	for _, v := range values {
+		m.key = appendOrdered(append(m.key, 1), v)
+	}
+	if _, dup := m.seen[string(m.key)]; dup {
+		return false
+	}
+	if m.seen == nil {
+		m.seen = map[string]struct{}{}
+	}
+	m.seen[string(m.key)] = struct{}{}
+	return true
+}
+
+// resolve looks for the row that an INSERT … ON CONFLICT would meet. done
+// means that the row is dealt with: skipped, or an update instead.
+func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done bool, err error) {
+	cf, t := m.w.conflict, m.w.table
+	key := make(sqltype.Row, len(m.w.key))
+	for i, k := range m.w.key {
+		key[i] = row[k]
+	}
+	if !m.firstTime(key...) {
+		if cf.update {
+			return true, dberr.New(dberr.InvalidSQL, "ON CONFLICT DO UPDATE command cannot affect row a second time").
+				WithState("21000").WithHint("Ensure that no rows proposed for insertion within the same command have duplicate key values.")
+		}
+		return true, nil
+	}
+	if m.table == nil {
+		if m.table, err = m.r.env.Snapshot.Table(ctx, t); err != nil {
+			return true, err
+		}
+	}
+	cols := make([]int, len(t.Columns), len(t.Columns)+1)
+	for i := range cols {
+		cols[i] = i
+	}
+	if t.HasSystemColumns() {
+		cols = append(cols, t.SeqOrdinal())
+	}
+	old := make(sqltype.Row, len(cols))
+	found, err := m.table.Get(ctx, key, cols, false, old)
+	if err != nil || !found {
+		return false, err
+	}
+	if !cf.update {
+		return true, nil
+	}
+	w := Write{Op: change.Update, Old: old[:len(t.Columns):len(t.Columns)]}
+	if t.HasSystemColumns() {
+		w.OldSeq = change.Seq(old[len(t.Columns)].Int())
+	}
+	both := slices.Concat(w.Old, row)
+	if cf.where != nil {
+		if ok, err := cf.where.MatchRow(m.r.ectx, both); err != nil || !ok {
+			return true, err
+		}
+	}
+	w.New = slices.Clone(w.Old)
+	for i, p := range cf.set {
+		if p == nil {
+			continue
+		}
+		v, err := p.EvalRow(m.r.ectx, both)
+		if err != nil {
+			return true, m.columnError(err, i)
+		}
+		w.New[i] = v
+	}
+	if err := m.notNull(w.New); err != nil {
+		return true, err
+	}
+	return true, m.add(w, w.New, src)
+}
+
+// change is one row of an UPDATE or DELETE.
+func (m *modification) change(row sqltype.Row) error {
+	w := m.w
+	out := Write{Op: change.Delete, Old: make(sqltype.Row, len(w.oldAt))}
+	for i, at := range w.oldAt {
+		out.Old[i] = row[at]
+	}
+	if w.seq >= 0 {
+		out.OldSeq = change.Seq(row[w.seq].Int())
+	}
+	if w.rowID >= 0 {
+		out.RowID = row[w.rowID].Int()
+		if !m.firstTime(row[w.rowID]) {
+			return nil
+		}
+	} else {
+		key := make(sqltype.Row, len(w.key))
+		for i, k := range w.key {
+			key[i] = out.Old[k]
+		}
+		if !m.firstTime(key...) {
+			return nil
+		}
+	}
+	after := out.Old
+	if w.kind == plan.Update {
+		out.Op = change.Update
+		out.New = slices.Clone(out.Old)
+		for i, at := range w.newAt {
+			if at >= 0 {
+				out.New[i] = row[at]
+			}
+		}
+		if err := m.notNull(out.New); err != nil {
+			return err
+		}
+		after = out.New
+	}
+	return m.add(out, after, row)
+}

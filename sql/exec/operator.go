@@ -1,0 +1,95 @@
+package exec
+
+import (
+	"context"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// node is one step of a compiled plan. It is immutable; each execution opens
+// it anew.
+type node interface {
+	// types are the types of the columns of its batches, by position.
+	types() []sqltype.Type
+	// inputs are the steps that this one reads.
+	inputs() []node
+	// label describes the step in one line of an explained plan.
+	label() string
+	// open makes the operator of one execution. It does no work yet.
+	open(r *run) operator
+}
+
+// operator gives the batches of one step of one execution. One goroutine uses
+// it.
+//
+// A batch has at least one row that counts and is valid until the next call;
+// nil is the end. The receiver must not change a batch's vectors, and copies
+// what it keeps. Operators that loop over input look at the context once a
+// batch. After an error the operator is only closed.
+type operator interface {
+	Next(ctx context.Context) (*vector.Batch, error)
+	// Close frees what the operator holds, its inputs included; it may be
+	// called twice.
+	Close()
+}
+
+// run is one execution of a plan.
+type run struct {
+	env  *Env
+	acct *account
+	// ectx is the context of every expression. Its Params are the values of
+	// the plan's slots, those of outer columns of an apply included.
+	ectx  *expr.Context
+	batch int
+	ctes  map[int]*cteState
+	// stats is set for EXPLAIN ANALYZE.
+	stats map[node]*nodeStats
+}
+
+// nodeStats is what EXPLAIN ANALYZE tells of one step, inputs included.
+type nodeStats struct {
+	opens, rows, batches int64
+	elapsed              time.Duration
+}
+
+// open opens a step, under observation when the run asks for it.
+func (r *run) open(n node) operator {
+	op := n.open(r)
+	if r.stats == nil {
+		return op
+	}
+	s := r.stats[n]
+	if s == nil {
+		s = &nodeStats{}
+		r.stats[n] = s
+	}
+	s.opens++
+	return &observedOp{op: op, stats: s}
+}
+
+type observedOp struct {
+	op    operator
+	stats *nodeStats
+}
+
+func (o *observedOp) Next(ctx context.Context) (*vector.Batch, error) {
+	start := time.Now()
+	b, err := o.op.Next(ctx)
+	o.stats.elapsed += time.Since(start)
+	if b != nil {
+		o.stats.rows += int64(b.Rows())
+		o.stats.batches++
+	}
+	return b, err
+}
+
+func (o *observedOp) Close() { o.op.Close() }
+
+// emptyOp has no rows.
+type emptyOp struct{}
+
+func (emptyOp) Next(context.Context) (*vector.Batch, error) { return nil, nil }
+func (emptyOp) Close()                                      {}

@@ -1,0 +1,110 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// pointPlan is a query for one row by its whole primary key: one lookup, then
+// filter and projection over that row, without operators.
+// BenchmarkPointQuery measures it.
+type pointPlan struct {
+	scan   *scanNode
+	pred   *expr.Program
+	proj   *projectNode
+	single keyRange
+}
+
+// pointOf recognizes such a query: projection, filter, and a lookup of one
+// key, the first two optional.
+func pointOf(n node) *pointPlan {
+	p := &pointPlan{}
+	if l, ok := n.(*limitNode); ok && l.offset == nil && l.ties == nil && l.limit != nil {
+		if c, ok := l.limit.Expr().(*expr.ConstExpr); ok && !c.Value.IsNull() && c.Value.Int() > 0 {
+			n = l.in
+		}
+	}
+	if x, ok := n.(*projectNode); ok {
+		p.proj, n = x, x.in
+	}
+	if x, ok := n.(*filterNode); ok {
+		p.pred, n = x.pred, x.in
+	}
+	s, ok := n.(*scanNode)
+	if !ok || !s.point || len(s.ranges) != 1 {
+		return nil
+	}
+	p.scan, p.single = s, s.ranges[0]
+	return p
+}
+
+func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqltype.Value) (Rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ectx := newContext(env, params, p.slots)
+	key, ok, err := pp.single.key(ectx)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return &batchRows{}, nil
+	}
+	t, err := env.Snapshot.Table(ctx, pp.scan.table)
+	if err != nil {
+		return nil, err
+	}
+	row := make(sqltype.Row, len(pp.scan.ordinals))
+	found, err := t.Get(ctx, key, pp.scan.ordinals, pp.scan.deleted, row)
+	if err != nil || !found {
+		return &batchRows{}, err
+	}
+	if pp.pred != nil {
+		if ok, err := pp.pred.MatchRow(ectx, row); err != nil || !ok {
+			return &batchRows{}, err
+		}
+	}
+	out := row
+	if pp.proj != nil {
+		out = make(sqltype.Row, len(pp.proj.outs))
+		for i, o := range pp.proj.outs {
+			if o.prog == nil {
+				out[i] = row[o.col]
+				continue
+			}
+			if out[i], err = o.prog.EvalRow(ectx, row); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &rowRows{types: p.out, row: out}, nil
+}
+
+// rowRows is a result of one row.
+type rowRows struct {
+	types []sqltype.Type
+	row   sqltype.Row
+}
+
+func (r *rowRows) Next(context.Context) (*vector.Batch, error) {
+	if r.row == nil {
+		return nil, nil
+	}
+	b := rowBatch(r.types, r.row)
+	r.row = nil
+	return b, nil
+}
+
+func (r *rowRows) Close() { r.row = nil }
+
+// rowBatch is a batch of one row.
+func rowBatch(types []sqltype.Type, row sqltype.Row) *vector.Batch {
+	cols := make([]*vector.Vector, len(types))
+	for i, t := range types {
+		cols[i] = vector.NewConst(t, row[i], 1)
+	}
+	return vector.NewBatch(cols, 1)
+}

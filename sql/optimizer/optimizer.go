@@ -1,0 +1,216 @@
+// Package optimizer turns a bound plan into one that does less: predicates and
+// limits move towards the tables, columns that nobody reads are not read,
+// conjuncts over the primary key become ranges of the scan, subqueries become
+// joins. It changes no result: every step is an identity of relational
+// algebra, and a plan that skips all of them gives the same rows.
+package optimizer
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+)
+
+// Options say what the optimizer may do.
+type Options struct {
+	// NoPushdown leaves predicates, orders and subqueries where the statement
+	// has them. Tests compare results with and without.
+	NoPushdown bool
+}
+
+// Optimize changes the statement's plan in place.
+func Optimize(st *plan.Statement, opts Options) {
+	o := &optimizer{st: st}
+	n := st.Query
+	if !opts.NoPushdown {
+		n = o.inlineCTEs(n)
+		n = o.push(n, nil)
+	}
+	n = o.prune(n, o.required())
+	if !opts.NoPushdown {
+		n = o.access(n)
+		n = o.order(n)
+	}
+	st.Query = n
+}
+
+type optimizer struct {
+	st *plan.Statement
+}
+
+// colSet is a set of column identities.
+type colSet map[int]struct{}
+
+func newColSet(ids ...int) colSet {
+	s := make(colSet, len(ids))
+	s.add(ids...)
+	return s
+}
+
+func (s colSet) add(ids ...int) {
+	for _, id := range ids {
+		s[id] = struct{}{}
+	}
+}
+
+func (s colSet) has(id int) bool { _, ok := s[id]; return ok }
+
+func (s colSet) addExprs(list ...expr.Expr) {
+	for _, e := range list {
+		if e != nil {
+			s.add(expr.Columns(e)...)
+		}
+	}
+}
+
+// readsNone tells whether the expression reads none of the columns.
+func readsNone(e expr.Expr, cols []int) bool {
+	for _, id := range expr.Columns(e) {
+		if slices.Contains(cols, id) {
+			return false
+		}
+	}
+	return true
+}
+
+func volatile(e expr.Expr) bool { return plan.Volatile(e) }
+
+// required are the columns that the statement's result needs.
+func (o *optimizer) required() colSet {
+	s := colSet{}
+	w := o.st.Write
+	if w == nil {
+		s.add(o.st.Output...)
+		return s
+	}
+	s.add(w.New...)
+	s.add(w.Old...)
+	s.add(w.Seq, w.RowID)
+	s.addExprs(w.Returning...)
+	return s
+}
+
+// withFilter puts predicates on a node.
+func withFilter(n plan.Node, preds []expr.Expr) plan.Node {
+	if len(preds) == 0 {
+		return n
+	}
+	if f, ok := n.(*plan.Filter); ok {
+		return &plan.Filter{In: f.In, Preds: slices.Concat(f.Preds, preds)}
+	}
+	return &plan.Filter{In: n, Preds: preds}
+}
+
+// mapInputs applies f to every input of a node.
+func mapInputs(n plan.Node, f func(plan.Node) plan.Node) plan.Node {
+	in := n.Inputs()
+	if len(in) == 0 {
+		return n
+	}
+	out := make([]plan.Node, len(in))
+	changed := false
+	for i, c := range in {
+		out[i] = f(c)
+		changed = changed || out[i] != c
+	}
+	if !changed {
+		return n
+	}
+	return n.WithInputs(out)
+}
+
+// walk visits a node and everything below it.
+func walk(n plan.Node, visit func(plan.Node)) {
+	visit(n)
+	for _, c := range n.Inputs() {
+		walk(c, visit)
+	}
+}
+
+// exprsOf are the expressions of one node.
+func exprsOf(n plan.Node) []expr.Expr {
+	switch n := n.(type) {
+	case *plan.Scan:
+		out := slices.Clone(n.Filter)
+		for i := range n.Ranges {
+			out = append(out, n.Ranges[i].Prefix...)
+			out = appendExpr(out, n.Ranges[i].Low, n.Ranges[i].High)
+		}
+		for i := range n.Bounds {
+			out = append(out, n.Bounds[i].Value)
+		}
+		return appendExpr(out, n.Limit)
+	case *plan.Values:
+		return slices.Concat(n.Rows...)
+	case *plan.Filter:
+		return n.Preds
+	case *plan.Project:
+		return n.Exprs
+	case *plan.Sort:
+		return appendExpr(nil, n.Limit, n.Offset)
+	case *plan.Limit:
+		return appendExpr(nil, n.Limit, n.Offset)
+	case *plan.Join:
+		return n.On
+	case *plan.Apply:
+		return n.On
+	case *plan.TableFunc:
+		var out []expr.Expr
+		for i := range n.Funcs {
+			out = append(out, n.Funcs[i].Args...)
+		}
+		return out
+	case *plan.Window:
+		var out []expr.Expr
+		for i := range n.Funcs {
+			out = appendExpr(out, n.Funcs[i].Frame.Start.Offset, n.Funcs[i].Frame.End.Offset)
+		}
+		return out
+	}
+	return nil
+}
+
+func appendExpr(out []expr.Expr, list ...expr.Expr) []expr.Expr {
+	for _, e := range list {
+		if e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// free are the columns that a subtree reads and does not make: those of outer
+// queries.
+func free(n plan.Node) colSet {
+	reads, makes := colSet{}, colSet{}
+	walk(n, func(n plan.Node) {
+		reads.addExprs(exprsOf(n)...)
+		makes.add(n.Columns()...)
+		for _, in := range n.Inputs() {
+			makes.add(in.Columns()...)
+		}
+		switch n := n.(type) {
+		case *plan.Aggregate:
+			reads.add(n.Groups...)
+			for i := range n.Aggs {
+				a := &n.Aggs[i]
+				reads.add(a.Args...)
+				for _, k := range a.OrderBy {
+					reads.add(k.Col)
+				}
+				if a.Filter >= 0 {
+					reads.add(a.Filter)
+				}
+			}
+		case *plan.Sort:
+			for _, k := range n.Keys {
+				reads.add(k.Col)
+			}
+		}
+	})
+	for id := range makes {
+		delete(reads, id)
+	}
+	return reads
+}

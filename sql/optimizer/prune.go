@@ -1,0 +1,184 @@
+package optimizer
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+)
+
+// prune leaves out columns that nobody reads.
+func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
+	switch n := n.(type) {
+	case *plan.Scan:
+		want := maps.Clone(need)
+		want.addExprs(n.Filter...)
+		c := *n
+		c.Ordinals, c.Cols = nil, nil
+		for i, id := range n.Cols {
+			if want.has(id) {
+				c.Ordinals, c.Cols = append(c.Ordinals, n.Ordinals[i]), append(c.Cols, id)
+			}
+		}
+		return &c
+	case *plan.Filter:
+		want := maps.Clone(need)
+		want.addExprs(n.Preds...)
+		return &plan.Filter{In: o.prune(n.In, want), Preds: n.Preds}
+	case *plan.Project:
+		c := &plan.Project{}
+		want := colSet{}
+		for i, id := range n.Cols {
+			if need.has(id) || volatile(n.Exprs[i]) {
+				c.Exprs, c.Cols = append(c.Exprs, n.Exprs[i]), append(c.Cols, id)
+				want.addExprs(n.Exprs[i])
+			}
+		}
+		c.In = o.prune(n.In, want)
+		return c
+	case *plan.Aggregate:
+		c := *n
+		c.Aggs = nil
+		want := newColSet(n.Groups...)
+		for i := range n.Aggs {
+			a := &n.Aggs[i]
+			if !need.has(a.Col) {
+				continue
+			}
+			c.Aggs = append(c.Aggs, *a)
+			want.add(a.Args...)
+			for _, k := range a.OrderBy {
+				want.add(k.Col)
+			}
+			if a.Filter >= 0 {
+				want.add(a.Filter)
+			}
+		}
+		c.In = o.prune(n.In, want)
+		return &c
+	case *plan.Distinct:
+		want := maps.Clone(need)
+		want.add(n.On...)
+		return &plan.Distinct{In: o.prune(n.In, want), On: n.On}
+	case *plan.Sort:
+		want := maps.Clone(need)
+		for _, k := range n.Keys {
+			want.add(k.Col)
+		}
+		c := *n
+		c.In = o.prune(n.In, want)
+		return &c
+	case *plan.Limit:
+		want := maps.Clone(need)
+		for _, k := range n.Ties {
+			want.add(k.Col)
+		}
+		c := *n
+		c.In = o.prune(n.In, want)
+		return &c
+	case *plan.Join:
+		want := maps.Clone(need)
+		want.addExprs(n.On...)
+		c := *n
+		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
+		return &c
+	case *plan.Apply:
+		want := maps.Clone(need)
+		want.addExprs(n.On...)
+		right := maps.Clone(want)
+		if n.Kind > plan.ApplySingle && n.Kind != plan.ApplyExists || n.Kind == plan.ApplySingle {
+			right.add(n.R.Columns()...)
+		}
+		left := maps.Clone(want)
+		left.add(slices.Collect(maps.Keys(free(n.R)))...)
+		c := *n
+		c.L, c.R = o.prune(n.L, left), o.prune(n.R, right)
+		return &c
+	case *plan.SetOp:
+		c := *n
+		c.L = keepColumns(o, o.prune(n.L, newColSet(n.L.Columns()...)), n.L)
+		c.R = keepColumns(o, o.prune(n.R, newColSet(n.R.Columns()...)), n.R)
+		return &c
+	case *plan.Window:
+		c := *n
+		c.Funcs = nil
+		want := maps.Clone(need)
+		want.add(n.Partition...)
+		for _, k := range n.Order {
+			want.add(k.Col)
+		}
+		for i := range n.Funcs {
+			f := &n.Funcs[i]
+			if !need.has(f.Col) {
+				continue
+			}
+			c.Funcs = append(c.Funcs, *f)
+			want.add(f.Args...)
+			if f.Filter >= 0 {
+				want.add(f.Filter)
+			}
+		}
+		c.In = o.prune(n.In, want)
+		if len(c.Funcs) == 0 {
+			return c.In
+		}
+		return &c
+	case *plan.With:
+		for _, cte := range n.CTEs {
+			cte.In = o.prune(cte.In, newColSet(cte.Cols...))
+			if cte.Step != nil {
+				cte.Step = o.prune(cte.Step, newColSet(cte.StepCols...))
+			}
+		}
+		return &plan.With{CTEs: n.CTEs, Body: o.prune(n.Body, need)}
+	}
+	return n
+}
+
+// inlineCTEs puts the query of a CTE that is read once in the place where it
+// is read, so that predicates reach into it.
+func (o *optimizer) inlineCTEs(n plan.Node) plan.Node {
+	n = mapInputs(n, o.inlineCTEs)
+	w, ok := n.(*plan.With)
+	if !ok {
+		return n
+	}
+	var keep []*plan.CTE
+	body := w.Body
+	for i, c := range w.CTEs {
+		if c.Step != nil || c.Materialized || c.Refs != 1 || anyVolatile(c.In) {
+			if c.Refs > 0 {
+				keep = append(keep, c)
+			}
+			continue
+		}
+		replace := func(n plan.Node) plan.Node { return o.replaceCTE(n, c) }
+		body = replace(body)
+		for _, other := range w.CTEs[i+1:] {
+			other.In = replace(other.In)
+			if other.Step != nil {
+				other.Step = replace(other.Step)
+			}
+		}
+	}
+	if len(keep) == 0 {
+		return body
+	}
+	return &plan.With{CTEs: keep, Body: body}
+}
+
+func (o *optimizer) replaceCTE(n plan.Node, c *plan.CTE) plan.Node {
+	if r, ok := n.(*plan.CTERef); ok && r.CTE == c {
+		return &plan.Project{In: c.In, Exprs: o.exprs(c.Cols), Cols: r.Cols}
+	}
+	return mapInputs(n, func(in plan.Node) plan.Node { return o.replaceCTE(in, c) })
+}
+
+func anyVolatile(n plan.Node) bool {
+	found := false
+	walk(n, func(n plan.Node) {
+		found = found || slices.ContainsFunc(exprsOf(n), func(e expr.Expr) bool { return volatile(e) })
+	})
+	return found
+}

@@ -1,0 +1,245 @@
+package optimizer
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+)
+
+// split separates the predicates that may move to a place where only cols of
+// all a node's columns are visible.
+func split(preds []expr.Expr, all, cols []int) (move, stay []expr.Expr) {
+	for _, p := range preds {
+		ok := !volatile(p)
+		for _, id := range expr.Columns(p) {
+			if slices.Contains(all, id) && !slices.Contains(cols, id) {
+				ok = false
+			}
+		}
+		if ok {
+			move = append(move, p)
+		} else {
+			stay = append(stay, p)
+		}
+	}
+	return move, stay
+}
+
+// substitute replaces columns by expressions. ok is false when one of those
+// must not be evaluated twice.
+func substitute(e expr.Expr, cols []int, with []expr.Expr) (expr.Expr, bool) {
+	ok := true
+	out, err := expr.Transform(e, func(e expr.Expr) (expr.Expr, error) {
+		c, isCol := e.(*expr.ColumnExpr)
+		if !isCol {
+			return e, nil
+		}
+		i := slices.Index(cols, c.Ordinal)
+		if i < 0 {
+			return e, nil
+		}
+		if volatile(with[i]) {
+			ok = false
+		}
+		return with[i], nil
+	})
+	return out, ok && err == nil
+}
+
+// push moves predicates as far down as they go; preds are those from above.
+func (o *optimizer) push(n plan.Node, preds []expr.Expr) plan.Node {
+	switch n := n.(type) {
+	case *plan.Filter:
+		return o.push(n.In, slices.Concat(preds, n.Preds))
+	case *plan.Scan:
+		move, stay := split(preds, n.Cols, n.Cols)
+		if len(move) == 0 {
+			return withFilter(n, stay)
+		}
+		c := *n
+		c.Filter = slices.Concat(n.Filter, move)
+		return withFilter(&c, stay)
+	case *plan.Project:
+		var down, stay []expr.Expr
+		for _, p := range preds {
+			if s, ok := substitute(p, n.Cols, n.Exprs); ok && !volatile(p) {
+				down = append(down, s)
+			} else {
+				stay = append(stay, p)
+			}
+		}
+		c := *n
+		c.In = o.push(n.In, down)
+		return withFilter(&c, stay)
+	case *plan.Join:
+		return o.pushJoin(n, preds)
+	case *plan.Apply:
+		return o.pushApply(n, preds)
+	case *plan.Aggregate:
+		var move []expr.Expr
+		stay := preds
+		if n.Sets == nil && len(n.Groups) > 0 {
+			move, stay = split(preds, n.Columns(), n.Groups)
+		}
+		c := *n
+		c.In = o.push(n.In, move)
+		return withFilter(&c, stay)
+	case *plan.Distinct:
+		move, stay := split(preds, n.Columns(), n.On)
+		return withFilter(&plan.Distinct{In: o.push(n.In, move), On: n.On}, stay)
+	case *plan.Sort:
+		if n.Limit == nil {
+			c := *n
+			c.In = o.push(n.In, preds)
+			return &c
+		}
+	case *plan.Window:
+		move, stay := split(preds, n.Columns(), n.Partition)
+		c := *n
+		c.In = o.push(n.In, move)
+		return withFilter(&c, stay)
+	case *plan.SetOp:
+		return o.pushSetOp(n, preds)
+	case *plan.With:
+		for _, c := range n.CTEs {
+			c.In = o.push(c.In, nil)
+			if c.Step != nil {
+				c.Step = o.push(c.Step, nil)
+			}
+		}
+		return &plan.With{CTEs: n.CTEs, Body: o.push(n.Body, preds)}
+	}
+	out := mapInputs(n, func(c plan.Node) plan.Node { return o.push(c, nil) })
+	return withFilter(out, preds)
+}
+
+func (o *optimizer) pushSetOp(n *plan.SetOp, preds []expr.Expr) plan.Node {
+	var left, right, stay []expr.Expr
+	lc, rc := o.columns(n.L), o.columns(n.R)
+	for _, p := range preds {
+		l, _ := substitute(p, n.Cols, lc)
+		r, _ := substitute(p, n.Cols, rc)
+		if volatile(p) {
+			stay = append(stay, p)
+			continue
+		}
+		left, right = append(left, l), append(right, r)
+	}
+	c := *n
+	c.L, c.R = keepColumns(o, o.push(n.L, left), n.L), keepColumns(o, o.push(n.R, right), n.R)
+	return withFilter(&c, stay)
+}
+
+// keepColumns makes sure that a changed input has the columns of the one
+// before it in the same positions.
+func keepColumns(o *optimizer, n, before plan.Node) plan.Node {
+	want := before.Columns()
+	if slices.Equal(n.Columns(), want) {
+		return n
+	}
+	return &plan.Project{In: n, Exprs: o.exprs(want), Cols: want}
+}
+
+func (o *optimizer) columns(n plan.Node) []expr.Expr { return o.exprs(n.Columns()) }
+
+func (o *optimizer) exprs(ids []int) []expr.Expr {
+	out := make([]expr.Expr, len(ids))
+	for i, id := range ids {
+		out[i] = expr.Column(id, o.st.Types[id], o.st.Labels[id])
+	}
+	return out
+}
+
+func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
+	lc, rc := n.L.Columns(), n.R.Columns()
+	all := n.Columns()
+	j := *n
+	var left, right, stay []expr.Expr
+	switch n.Kind {
+	case plan.Inner:
+		rest := slices.Concat(n.On, preds)
+		all = slices.Concat(lc, rc)
+		left, rest = split(rest, all, lc)
+		right, rest = split(rest, all, rc)
+		j.On = nil
+		for _, p := range rest {
+			if volatile(p) {
+				stay = append(stay, p)
+			} else {
+				j.On = append(j.On, p)
+			}
+		}
+	case plan.Left, plan.Single:
+		if n.Kind == plan.Left && slices.ContainsFunc(preds, func(p expr.Expr) bool { return rejectsNulls(p, rc) }) {
+			// A row without a match would not pass: it is an inner join.
+			j.Kind = plan.Inner
+			return o.pushJoin(&j, preds)
+		}
+		left, stay = split(preds, all, lc)
+		right, j.On = split(n.On, slices.Concat(lc, rc), rc)
+	case plan.Mark:
+		left, stay = split(preds, all, lc)
+		if !n.NullAware {
+			right, j.On = split(n.On, slices.Concat(lc, rc), rc)
+		}
+	default:
+		stay = preds
+	}
+	j.L, j.R = o.push(n.L, left), o.push(n.R, right)
+	return withFilter(&j, stay)
+}
+
+// rejectsNulls tells whether a predicate cannot be true for a row in which all
+// the columns are NULL.
+func rejectsNulls(p expr.Expr, cols []int) bool {
+	strictOver := func(e expr.Expr) bool { return nullIfNull(e, cols) }
+	switch p := p.(type) {
+	case *expr.CompareExpr:
+		return !p.Distinct && (strictOver(p.L) || strictOver(p.R))
+	case *expr.InExpr:
+		return strictOver(p.X)
+	case *expr.LikeExpr:
+		return strictOver(p.X)
+	case *expr.AndExpr:
+		return slices.ContainsFunc(p.Args, func(e expr.Expr) bool { return rejectsNulls(e, cols) })
+	case *expr.OrExpr:
+		return !slices.ContainsFunc(p.Args, func(e expr.Expr) bool { return !rejectsNulls(e, cols) })
+	case *expr.IsExpr:
+		return p.Kind == 0 && p.Not && strictOver(p.X)
+	}
+	return false
+}
+
+// nullIfNull tells whether an expression is NULL when the columns are.
+func nullIfNull(e expr.Expr, cols []int) bool {
+	switch e := e.(type) {
+	case *expr.ColumnExpr:
+		return slices.Contains(cols, e.Ordinal)
+	case *expr.CastExpr:
+		return nullIfNull(e.X, cols)
+	case *expr.CallExpr:
+		return e.Fn.Strict && slices.ContainsFunc(e.Args, func(a expr.Expr) bool { return nullIfNull(a, cols) })
+	}
+	return false
+}
+
+func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
+	a := *n
+	left, stay := split(preds, n.Columns(), n.L.Columns())
+	var right []expr.Expr
+	if n.Kind == plan.ApplyCross {
+		var keep []expr.Expr
+		for _, p := range slices.Concat(stay, n.On) {
+			if volatile(p) {
+				keep = append(keep, p)
+			} else {
+				right = append(right, p)
+			}
+		}
+		stay, a.On = keep, nil
+	}
+	a.L = o.push(n.L, left)
+	a.R = o.push(n.R, right)
+	return withFilter(&a, stay)
+}

@@ -1,0 +1,121 @@
+package plan
+
+import "slices"
+
+func (n *Scan) Columns() []int     { return n.Cols }
+func (n *Values) Columns() []int   { return n.Cols }
+func (n *Filter) Columns() []int   { return n.In.Columns() }
+func (n *Project) Columns() []int  { return n.Cols }
+func (n *Distinct) Columns() []int { return n.In.Columns() }
+func (n *Sort) Columns() []int     { return n.In.Columns() }
+func (n *Limit) Columns() []int    { return n.In.Columns() }
+func (n *SetOp) Columns() []int    { return n.Cols }
+func (n *With) Columns() []int     { return n.Body.Columns() }
+func (n *CTERef) Columns() []int   { return n.Cols }
+
+// Columns are the groups, the number of the grouping set, the aggregates.
+func (n *Aggregate) Columns() []int {
+	out := slices.Clone(n.Groups)
+	if n.Sets != nil {
+		out = append(slices.Clone(n.SetCols), n.SetID)
+	}
+	for i := range n.Aggs {
+		out = append(out, n.Aggs[i].Col)
+	}
+	return out
+}
+
+// Columns are the left side's, then the right side's or the mark.
+func (n *Join) Columns() []int {
+	if n.Kind == Mark {
+		return append(slices.Clone(n.L.Columns()), n.MarkCol)
+	}
+	return append(slices.Clone(n.L.Columns()), n.R.Columns()...)
+}
+
+// Columns are the left side's, then the right side's or the column added.
+func (n *Apply) Columns() []int {
+	if n.Kind <= ApplySingle {
+		return append(slices.Clone(n.L.Columns()), n.R.Columns()...)
+	}
+	return append(slices.Clone(n.L.Columns()), n.Col)
+}
+
+// Columns are the input's, then the functions'.
+func (n *Window) Columns() []int {
+	out := slices.Clone(n.In.Columns())
+	for i := range n.Funcs {
+		out = append(out, n.Funcs[i].Col)
+	}
+	return out
+}
+
+// Columns are the functions', then the ordinality.
+func (n *TableFunc) Columns() []int {
+	var out []int
+	for i := range n.Funcs {
+		out = append(out, n.Funcs[i].Cols...)
+	}
+	if n.Ordinality >= 0 {
+		out = append(out, n.Ordinality)
+	}
+	return out
+}
+
+func (n *Scan) Inputs() []Node      { return nil }
+func (n *Values) Inputs() []Node    { return nil }
+func (n *TableFunc) Inputs() []Node { return nil }
+func (n *CTERef) Inputs() []Node    { return nil }
+func (n *Filter) Inputs() []Node    { return []Node{n.In} }
+func (n *Project) Inputs() []Node   { return []Node{n.In} }
+func (n *Aggregate) Inputs() []Node { return []Node{n.In} }
+func (n *Distinct) Inputs() []Node  { return []Node{n.In} }
+func (n *Sort) Inputs() []Node      { return []Node{n.In} }
+func (n *Limit) Inputs() []Node     { return []Node{n.In} }
+func (n *Window) Inputs() []Node    { return []Node{n.In} }
+func (n *Join) Inputs() []Node      { return []Node{n.L, n.R} }
+func (n *Apply) Inputs() []Node     { return []Node{n.L, n.R} }
+func (n *SetOp) Inputs() []Node     { return []Node{n.L, n.R} }
+
+// Inputs are the CTEs' queries and steps, then the body.
+func (n *With) Inputs() []Node {
+	var out []Node
+	for _, c := range n.CTEs {
+		out = append(out, c.In)
+		if c.Step != nil {
+			out = append(out, c.Step)
+		}
+	}
+	return append(out, n.Body)
+}
+
+func (n *Scan) WithInputs([]Node) Node         { return n }
+func (n *Values) WithInputs([]Node) Node       { return n }
+func (n *TableFunc) WithInputs([]Node) Node    { return n }
+func (n *CTERef) WithInputs([]Node) Node       { return n }
+func (n *Filter) WithInputs(in []Node) Node    { c := *n; c.In = in[0]; return &c }
+func (n *Project) WithInputs(in []Node) Node   { c := *n; c.In = in[0]; return &c }
+func (n *Aggregate) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+func (n *Distinct) WithInputs(in []Node) Node  { c := *n; c.In = in[0]; return &c }
+func (n *Sort) WithInputs(in []Node) Node      { c := *n; c.In = in[0]; return &c }
+func (n *Limit) WithInputs(in []Node) Node     { c := *n; c.In = in[0]; return &c }
+func (n *Window) WithInputs(in []Node) Node    { c := *n; c.In = in[0]; return &c }
+func (n *Join) WithInputs(in []Node) Node      { c := *n; c.L, c.R = in[0], in[1]; return &c }
+func (n *Apply) WithInputs(in []Node) Node     { c := *n; c.L, c.R = in[0], in[1]; return &c }
+func (n *SetOp) WithInputs(in []Node) Node     { c := *n; c.L, c.R = in[0], in[1]; return &c }
+
+// WithInputs changes the CTEs in place, because CTERefs point to them.
+func (n *With) WithInputs(in []Node) Node {
+	i := 0
+	for _, c := range n.CTEs {
+		c.In = in[i]
+		i++
+		if c.Step != nil {
+			c.Step = in[i]
+			i++
+		}
+	}
+	out := *n
+	out.Body = in[i]
+	return &out
+}
