@@ -83,7 +83,7 @@ func (c *conn) recover() {
 		id := wireconv.NewID()
 		c.log.Error("panic on a connection", "id", id, "panic", p, "stack", string(debug.Stack()))
 		c.sendError("", wireconv.InternalFailure(id))
-		_ = c.ws.Close(websocket.StatusInternalError, "internal error "+id)
+		c.leave(websocket.StatusInternalError, "internal error "+id)
 	}
 }
 
@@ -126,7 +126,7 @@ func (c *conn) heartbeat() {
 		} else if c.ctx.Err() == nil && time.Since(time.Unix(0, c.last.Load())) >= idle {
 			c.log.Info("connection closed: the client is silent", "remote", c.remote, "idle_timeout", idle)
 			c.cancel(errors.New("the client is silent"))
-			_ = c.ws.CloseNow()
+			c.abort()
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *conn) read() (data []byte, ok bool) {
 	c.seen()
 	if kind != websocket.MessageText {
 		c.fail("", dberr.New(dberr.Unsupported, "Messages are JSON texts, not binary."))
-		_ = c.ws.Close(websocket.StatusUnsupportedData, "messages are JSON texts")
+		c.leave(websocket.StatusUnsupportedData, "messages are JSON texts")
 		return nil, false
 	}
 	return data, true
@@ -182,10 +182,14 @@ func (c *conn) firstMessage() bool {
 
 // leave ends the connection, giving the client a moment to say goodbye.
 func (c *conn) leave(code websocket.StatusCode, reason string) {
-	late := time.AfterFunc(closeTimeout, func() { _ = c.ws.CloseNow() })
+	late := time.AfterFunc(closeTimeout, c.abort)
 	defer late.Stop()
 	_ = c.ws.Close(code, reason)
 }
+
+// abort breaks the connection; whoever reads or writes it fails. (CloseNow of
+// the library would wait for a Close that is under way.)
+func (c *conn) abort() { _ = c.cork.Conn.Close() }
 
 // authenticate takes the token of a message. On a connection that has live
 // queries it may renew who the client is, not change it.
@@ -276,7 +280,7 @@ func (c *conn) write(message []byte) {
 	}
 	if err != nil {
 		c.cancel(err)
-		_ = c.ws.CloseNow()
+		c.abort()
 	}
 }
 
@@ -316,5 +320,5 @@ func (c *conn) shutdown(ctx context.Context) {
 		break
 	}
 	c.leave(websocket.StatusGoingAway, "the server is shutting down")
-	_ = c.ws.CloseNow()
+	c.abort()
 }

@@ -30,7 +30,7 @@ const (
 	// maxMessage is the largest message of a client.
 	maxMessage = 1 << 20
 	// closeTimeout is how long a client that is told to go may take.
-	closeTimeout = 2 * time.Second
+	closeTimeout = time.Second
 )
 
 // Engine is what the WebSocket interface needs of the database. It may be

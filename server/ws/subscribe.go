@@ -195,7 +195,7 @@ func (c *conn) deliverAll() {
 		if s == nil {
 			if err != nil && c.ctx.Err() == nil {
 				c.log.Error("live queries of a connection cannot be read", "error", err)
-				_ = c.ws.CloseNow()
+				c.abort()
 			}
 			return
 		}
@@ -208,7 +208,7 @@ func (c *conn) deliverAll() {
 		}
 		if e := c.cork.release(); e != nil {
 			c.cancel(e)
-			_ = c.ws.CloseNow()
+			c.abort()
 			return
 		}
 		if s != nil {
