@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
@@ -24,6 +25,7 @@ import (
 	"github.com/kalamdb/kalamdb/core/user"
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
+	"github.com/kalamdb/kalamdb/sql/builtin"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/kv/badgerkv"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
@@ -37,14 +39,13 @@ const (
 
 // Engine is an open database. It may be used from several goroutines.
 type Engine struct {
-	cfg     config.Config
-	log     *slog.Logger
-	lock    *flock.Flock // nil without a data directory
-	backend kv.Backend
-	store   *table.Store
-	hub     *live.Hub
-	// compiler is exchanged for a fresh one by CLEAR CACHE.
-	compiler atomic.Pointer[sql.Compiler]
+	cfg      config.Config
+	log      *slog.Logger
+	lock     *flock.Flock // nil without a data directory
+	backend  kv.Backend
+	store    *table.Store
+	hub      *live.Hub
+	compiler *sql.Compiler
 	system   *systable.Registry
 	host     *systable.Host
 	users    *user.Users
@@ -53,6 +54,8 @@ type Engine struct {
 	turns    turns
 	// parallelism is how many goroutines a query may use.
 	parallelism int
+	ids         *builtin.IDGenerator
+	version     string
 
 	// running counts the statements under way; stopped ends them when Close
 	// has waited long enough.
@@ -107,13 +110,15 @@ func (e *Engine) open(ctx context.Context) error {
 	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
 		e.parallelism = runtime.GOMAXPROCS(0)
 	}
-	e.clearPlans()
+	e.compiler = sql.NewCompiler(sql.Options{PlanCacheSize: e.cfg.Query.PlanCacheSize})
+	e.ids = builtin.NewIDGenerator(e.cfg.Flush.NodeID, nil)
 	e.users = user.New(e.store, e.system.Users())
 	e.sessions = session.NewManager(session.Options{
 		IdleTimeout: e.cfg.Session.IdleTimeout.Std(),
 		Max:         e.cfg.Session.MaxSessions,
 		MaxTables:   e.cfg.Session.MaxCachedTables,
 	})
+	e.version = buildinfo.Get().Version
 	e.host = e.newHost()
 	return nil
 }
@@ -263,11 +268,6 @@ func (e *Engine) Stats() Stats {
 		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
 		StreamRows: rows, StreamBytes: bytes, Uptime: time.Since(e.started),
 	}
-}
-
-// clearPlans forgets all compiled plans. Statements under way keep theirs.
-func (e *Engine) clearPlans() {
-	e.compiler.Store(sql.NewCompiler(sql.Options{PlanCacheSize: e.cfg.Query.PlanCacheSize}))
 }
 
 // node is this server's name in system tables.

@@ -253,7 +253,7 @@ func (st *statement) describeView(ctx context.Context, state *table.State, v *dd
 		Items: []ast.SelectItem{{X: &ast.Star{}}},
 		From:  []ast.TableExpr{&ast.TableRef{Name: ast.TableName{Namespace: string(v.Namespace), Name: string(v.Name)}}},
 	}}
-	prep, err := st.s.e.compiler.Load().Prepare(ctx, sql.Request{Text: ast.SQL(query), Statement: query, Catalog: state.Catalog})
+	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: ast.SQL(query), Statement: query, Catalog: state.Catalog})
 	if err == nil {
 		err = st.s.authorize(prep)
 	}

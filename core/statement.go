@@ -94,7 +94,7 @@ func (st *statement) prepare(ctx context.Context, state *table.State) (*sql.Prep
 }
 
 func (st *statement) prepareText(ctx context.Context, state *table.State, text string, params []sqltype.Value) (*sql.Prepared, error) {
-	prep, err := st.s.e.compiler.Load().Prepare(ctx, sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Params: params})
+	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Params: params})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (st *statement) environment(state *table.State) *exec.Env {
 	st.env = exec.Env{
 		Snapshot: &st.view, Now: now,
 		User: st.s.principal.User, Role: st.s.principal.Role, Namespace: st.namespace,
-		NodeID: e.cfg.Flush.NodeID, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(), Parallelism: e.parallelism,
+		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(), Parallelism: e.parallelism,
 	}
 	return &st.env
 }

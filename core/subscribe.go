@@ -170,7 +170,7 @@ func (s *Session) checkRequest(req *SubscribeRequest) error {
 
 // prepareLive compiles and authorises a subscription's query.
 func (s *Session) prepareLive(ctx context.Context, state *table.State, text string, q *ast.Query, req *SubscribeRequest, ns ident.NamespaceID) (*sql.LivePlan, error) {
-	prep, err := s.e.compiler.Load().Prepare(ctx, sql.Request{Text: text, Statement: q, Namespace: ns, Catalog: state.Catalog, Params: req.Params})
+	prep, err := s.e.compiler.Prepare(ctx, sql.Request{Text: text, Statement: q, Namespace: ns, Catalog: state.Catalog, Params: req.Params})
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func (e *Engine) liveEnv(state *table.State, user ident.UserID) *exec.Env {
 	return &exec.Env{
 		Snapshot: &table.View{Store: e.store, State: state, User: user, Now: now},
 		Now:      now, User: user, Role: ident.RoleUser,
-		NodeID: e.cfg.Flush.NodeID, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(),
+		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(),
 	}
 }
 

@@ -108,7 +108,7 @@ func (st *statement) checkDefault(ctx context.Context, x ast.Expr, t sqltype.Typ
 		Namespace: "default", Name: "default", Type: ident.SharedTable, SchemaVersion: 1,
 		Columns: []ddl.Column{{ID: 1, Name: "value", Type: t}},
 	}
-	_, err := st.s.e.compiler.Load().Prepare(ctx, sql.Request{
+	_, err := st.s.e.compiler.Prepare(ctx, sql.Request{
 		Text: st.text,
 		Statement: &ast.Insert{
 			Table:  ast.TableName{Namespace: string(probe.Namespace), Name: string(probe.Name)},

@@ -66,7 +66,7 @@ func unsupported(what string) error {
 // no admin clears the own session only: the plans are everybody's.
 func (st *statement) clearCache() error {
 	if st.s.principal.Role.IsAdmin() {
-		st.s.e.clearPlans()
+		st.s.e.compiler.ClearCache()
 		st.s.e.sessions.Clear()
 		return st.answer("Caches cleared")
 	}

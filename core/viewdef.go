@@ -32,7 +32,7 @@ func (st *statement) createView(ctx context.Context, state *table.State, x *ast.
 		return st.at(err, x.Name.Pos)
 	}
 	// The query is compiled to see that it means something.
-	prep, err := st.s.e.compiler.Load().Prepare(ctx, sql.Request{Text: st.text, Statement: x.Query, Namespace: st.namespace, Catalog: state.Catalog})
+	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: st.text, Statement: x.Query, Namespace: st.namespace, Catalog: state.Catalog})
 	if err != nil {
 		return err
 	}
