@@ -88,6 +88,25 @@ func post(t testing.TB, s *Server, body any, headers ...string) answer {
 	return a
 }
 
+// tryPost sends a body and gives the HTTP status; ok is false when the server
+// is not there any more.
+func tryPost(t testing.TB, s *Server, body, user string) (status int, ok bool) {
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+wire.PathSQL, strings.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return 0, false
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(wire.HeaderUserID, user)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, false
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, true
+}
+
 func health(t testing.TB, url string) (int, wire.Health) {
 	t.Helper()
 	res, err := http.Get(url + wire.PathHealth)
