@@ -46,7 +46,7 @@ func TestCreateTableNeedsItsNamespace(t *testing.T) {
 		d.must(admin, create)
 		d.must(admin, "DROP NAMESPACE nowhere CASCADE")
 	}
-	d.fails(admin, "CREATE USER TABLE t (id INT)", dberr.InvalidSQL, "no namespace is selected")
+	d.fails(admin, "CREATE USER TABLE t (id INT)", dberr.NamespaceNotFound, "none is selected")
 	d.fails(admin, "CREATE TABLE system.t (id INT)", dberr.PermissionDenied, "system")
 }
 
@@ -266,7 +266,7 @@ func TestDescribeAndShow(t *testing.T) {
 		{sql: "SHOW TABLES IN nope", want: "!NAMESPACE_NOT_FOUND 'nope'"},
 		{sql: "DESCRIBE app.nope", want: "!TABLE_NOT_FOUND app.nope"},
 		{as: "ann", sql: "DESCRIBE app.secret", want: "!PERMISSION_DENIED app.secret"},
-		{sql: "DESCRIBE notes", want: "!INVALID_SQL no namespace is selected"},
+		{sql: "DESCRIBE notes", want: "!NAMESPACE_NOT_FOUND none is selected"},
 		{sql: "SHOW TABLE STATS app.notes", want: "app|notes|0|0|0|0|0|NULL|INTERVAL 5m ROW_THRESHOLD 10000"},
 		{sql: "SHOW STATS FOR TABLE other.s", want: "other|s|0|0|0|0|0|NULL|NULL"},
 		{sql: "FLUSH TABLE app.notes", want: "!UNSUPPORTED FLUSH"},

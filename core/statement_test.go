@@ -66,7 +66,7 @@ func TestStatements(t *testing.T) {
 			{as: "bob", sql: "SELECT word, n FROM app.words", want: "a|1"},
 			{as: "ann", sql: "SELECT x.body FROM app.notes x JOIN app.words w ON w.n = x.id - 1 ORDER BY 1", want: "x"},
 			{as: "ann", sql: "SELECT * FROM app.nope", want: "!TABLE_NOT_FOUND app.nope"},
-			{as: "ann", sql: "SELECT * FROM notes", want: "!INVALID_SQL "},
+			{as: "ann", sql: "SELECT * FROM notes", want: "!NAMESPACE_NOT_FOUND none is selected"},
 			{as: "ann", sql: "SELECT nope FROM app.notes", want: "!COLUMN_NOT_FOUND nope"},
 			{as: "ann", sql: "SELECT 1/0", want: "!DIVISION_BY_ZERO "},
 			{as: "ann", sql: "SELEC 1", want: "!INVALID_SQL "},
@@ -142,7 +142,7 @@ func TestCurrentNamespace(t *testing.T) {
 	if got := d.rows("ann", "SELECT x FROM t"); got != "in a" {
 		t.Errorf("the session forgot: %s", got)
 	}
-	d.fails("bob", "SELECT x FROM t", dberr.InvalidSQL, "")
+	d.fails("bob", "SELECT x FROM t", dberr.NamespaceNotFound, "none is selected")
 	var r recorder
 	if err := d.session(who("ann")).Execute(t.Context(), Request{SQL: "SELECT x FROM t", Namespace: "b"}, &r); err != nil || r.answers[0].rows[0] != "in b" {
 		t.Errorf("the request's namespace: %v, %v", r.answers, err)
@@ -234,6 +234,9 @@ func TestUsers(t *testing.T) {
 			{sql: "INSERT INTO system.users (user_id, username) VALUES ('ann', 'Ann')", want: "-- 1 row inserted"},
 			{as: "ann", sql: "SELECT user_id FROM system.users", want: "ann"},
 			{as: "ann", sql: "SELECT count(*) FROM system.users WHERE user_id = 'user123'", want: "0"},
+			{as: "ann", sql: "SELECT user_id FROM system.users WHERE user_id > 'a' AND user_id <= 'ann'", want: "ann"},
+			{as: "ann", sql: "SELECT user_id FROM system.users WHERE user_id > 'ann'", want: ""},
+			{as: "ann", sql: "SELECT user_id FROM system.users WHERE user_id IN ('ann', 'user123')", want: "ann"},
 		})
 		role, registered, err := d.UserRole(t.Context(), "nobody")
 		if role != "" || registered || err != nil {

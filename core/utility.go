@@ -81,7 +81,7 @@ func (st *statement) namespaceOf(n *ast.TableName) (ident.NamespaceID, error) {
 		return ident.NamespaceID(n.Namespace), nil
 	}
 	if st.namespace == "" {
-		return "", dberr.Newf(dberr.InvalidSQL, "table name %q is not qualified and no namespace is selected", n.Name).
+		return "", dberr.Newf(dberr.NamespaceNotFound, "table %q has no namespace and none is selected", n.Name).
 			WithHint("Write namespace.%s, or select a namespace with USE.", n.Name).WithState("3F000").At(n.Pos.In(st.text))
 	}
 	return st.namespace, nil

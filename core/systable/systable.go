@@ -128,13 +128,63 @@ func parseColumns(s string) []ddl.Column {
 	return out
 }
 
-// Open opens a computed table for a caller.
+// Open opens one of the tables for a caller.
 func (r *Registry) Open(c *Caller, t *ddl.Table) (exec.Table, error) {
 	d := r.defs[t.ID]
-	if d == nil || d.Rows == nil {
-		return nil, fmt.Errorf("open system table %s: it has no rows", t.Ident())
+	switch {
+	case d == nil:
+		return nil, fmt.Errorf("open system table %s: there is none", t.Ident())
+	case d.Rows != nil:
+		return &computedTable{def: d, caller: c}, nil
 	}
-	return &computedTable{def: d, caller: c}, nil
+	stored, err := c.View.Stored(t)
+	if err != nil || c.Role.IsAdmin() {
+		return stored, err
+	}
+	return &ownRow{Table: stored, user: sqltype.NewText(string(c.User))}, nil
+}
+
+// ownRow is system.users as somebody sees it who may see the own row only.
+type ownRow struct {
+	exec.Table
+	user sqltype.Value
+}
+
+// Get implements exec.Table.
+func (o *ownRow) Get(ctx context.Context, key sqltype.Row, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
+	if !sqltype.Equal(key[0], o.user) {
+		return false, nil
+	}
+	return o.Table.Get(ctx, key, cols, deleted, dst)
+}
+
+// Scan implements exec.Table. Purpose: to read the caller's row and no other.
+// Keys: whatever the ranges are, they become that of the caller's key, or
+// none when it lies outside of them.
+func (o *ownRow) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scanner, error) {
+	inside := req.Ranges == nil || slices.ContainsFunc(req.Ranges, o.within)
+	req.Ranges = []exec.KeyRange{}
+	if inside {
+		req.Ranges = append(req.Ranges, exec.KeyRange{Prefix: sqltype.Row{o.user}})
+	}
+	return o.Table.Scan(ctx, req)
+}
+
+func (o *ownRow) within(r exec.KeyRange) bool {
+	if len(r.Prefix) > 0 {
+		return sqltype.Equal(r.Prefix[0], o.user)
+	}
+	if !r.Low.IsNull() {
+		if c := sqltype.Compare(o.user, r.Low); c < 0 || c == 0 && r.LowOpen {
+			return false
+		}
+	}
+	if !r.High.IsNull() {
+		if c := sqltype.Compare(o.user, r.High); c > 0 || c == 0 && r.HighOpen {
+			return false
+		}
+	}
+	return true
 }
 
 // computedTable reads a Def.

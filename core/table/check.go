@@ -3,6 +3,7 @@ package table
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/change"
@@ -264,10 +265,46 @@ func (ck *checker) unchanged(key []byte, w *exec.Write) error {
 	if err != nil {
 		return err
 	}
-	if !v.live() || v.seq != w.OldSeq {
+	same := v.seq == w.OldSeq
+	if ck.p.hard && w.OldSeq == 0 && v.live() {
+		// Queries cannot read the numbers of the server's own tables, so such
+		// a row is compared by its values.
+		if same, err = ck.sameValues(key, w.Old); err != nil {
+			return err
+		}
+	}
+	if !v.live() || !same {
 		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
 	}
 	return nil
+}
+
+func (ck *checker) sameValues(key []byte, old sqltype.Row) (bool, error) {
+	if _, pending := ck.g.overlay[rowKey{ck.overlayPartition(), string(key)}]; pending {
+		return false, nil
+	}
+	state := ck.s.cur.Load()
+	value, found, err := state.kv.Get(ck.p.partition, key)
+	if err != nil || !found {
+		return false, err
+	}
+	c, err := ck.s.codecs.of(ck.t, state.Catalog)
+	if err != nil {
+		return false, err
+	}
+	cols := make([]int, len(ck.t.Columns))
+	for i := range cols {
+		cols[i] = i
+	}
+	d, err := c.point(cols)
+	if err != nil {
+		return false, err
+	}
+	row, err := d.dec.Values(nil, value)
+	if err != nil {
+		return false, err
+	}
+	return slices.EqualFunc(row, old, sqltype.Equal), nil
 }
 
 // free checks that a key has no row.

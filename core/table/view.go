@@ -11,7 +11,7 @@ import (
 	"github.com/kalamdb/kalamdb/store/kv"
 )
 
-// System opens the server's own tables, those that are no rows of the backend.
+// System opens the server's own tables.
 type System interface {
 	Open(ctx context.Context, v *View, t *ddl.Table) (exec.Table, error)
 }
@@ -40,9 +40,6 @@ func (v *View) Table(ctx context.Context, t *ddl.Table) (exec.Table, error) {
 		return v.stored(t, keyenc.SharedPartition(t.ID))
 	case ident.StreamTable:
 		return v.stream(t)
-	}
-	if v.Store.hard[t.ID] {
-		return v.stored(t, keyenc.SharedPartition(t.ID))
 	}
 	return v.System.Open(ctx, v, t)
 }
