@@ -64,8 +64,8 @@ type Options struct {
 
 // App is a running kalam-cli.
 type App struct {
-	o      Options
-	root   *link.Client // owns the connections that client uses
+	o    Options
+	root *link.Client // owns the connections that client uses
 
 	mu     sync.Mutex // guards client and con against the reader of names
 	client *link.Client

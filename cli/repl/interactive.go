@@ -117,6 +117,7 @@ func (a *App) shell() *readline.Shell {
 	rl.Config.Set("cursor-position-probe", false)
 	rl.Config.Set("enable-bracketed-paste", true)
 	rl.Config.Set("bell-style", "none")
+	rl.Config.Set("completion-ignore-case", true)
 	rl.Prompt.Primary(func() string {
 		if a.colorOut {
 			return a.status.String() + promptText
