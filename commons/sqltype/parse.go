@@ -81,8 +81,21 @@ func (k Kind) PostgresName() string {
 	return strings.ToLower(k.String())
 }
 
+// PostgresName is the type's name in PostgreSQL's messages, with the modifiers
+// left out: integer[].
+func (t Type) PostgresName() string {
+	if t.Kind == Array {
+		return t.Elem.PostgresName() + "[]"
+	}
+	return t.Kind.PostgresName()
+}
+
 func badSyntax(t Type, s string) error {
-	return dberr.Newf(dberr.TypeMismatch, "invalid input syntax for type %s: %s", t.Kind.PostgresName(), quote(s)).WithState("22P02")
+	state := "22P02"
+	if t.Kind.IsTemporal() {
+		state = "22007"
+	}
+	return dberr.Newf(dberr.TypeMismatch, "invalid input syntax for type %s: %s", t.Kind.PostgresName(), quote(s)).WithState(state)
 }
 
 // quote shows a text in a message, cut where it is long.

@@ -312,6 +312,7 @@ func DaysFromCivil(year int64, month, day int) int64 {
 // 04:05:06.5.
 func (iv IntervalValue) Append(dst []byte) []byte {
 	start := len(dst)
+	negative := false // the part before was
 	unit := func(n int64, name string) {
 		if n == 0 {
 			return
@@ -319,6 +320,10 @@ func (iv IntervalValue) Append(dst []byte) []byte {
 		if len(dst) > start {
 			dst = append(dst, ' ')
 		}
+		if negative && n > 0 {
+			dst = append(dst, '+')
+		}
+		negative = n < 0
 		dst = strconv.AppendInt(dst, n, 10)
 		dst = append(append(dst, ' '), name...)
 		if n != 1 {
@@ -336,7 +341,7 @@ func (iv IntervalValue) Append(dst []byte) []byte {
 		if iv.Micros < 0 {
 			dst = append(dst, '-')
 			u = -u
-		} else if iv.Months < 0 || iv.Days < 0 {
+		} else if negative {
 			dst = append(dst, '+')
 		}
 		h := u / 3_600_000_000

@@ -81,7 +81,7 @@ func Convert(ctx *Context, v sqltype.Value, to sqltype.Type, explicit bool) (sql
 		}
 	}
 	return v, dberr.Newf(dberr.TypeMismatch, "cannot cast type %s to %s",
-		strings.ToLower(from.String()), strings.ToLower(to.String())).WithState("42846")
+		from.PostgresName(), to.PostgresName()).WithState("42846")
 }
 
 const microsPerDay = 86_400_000_000

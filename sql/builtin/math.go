@@ -221,7 +221,7 @@ func float(r float64, infiniteIn bool) (sqltype.Value, error) {
 // exactDegrees rounds away the error that degrees get on their way through
 // radians: sind(30) is 0.5.
 func exactDegrees(x float64) float64 {
-	if r := math.Round(x*1e14) / 1e14; math.Abs(r-x) < 1e-14 {
+	if r := math.Round(x*1e12) / 1e12; math.Abs(r-x) <= 5e-16*max(math.Abs(x), 1) {
 		return r
 	}
 	return x

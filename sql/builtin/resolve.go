@@ -58,11 +58,10 @@ func ResolveOperator(name string, args []sqltype.Type) (Match, error) {
 // OperatorNotFound is the error for an operator that does not take these
 // types; ambiguous says that several do.
 func OperatorNotFound(name string, args []sqltype.Type, ambiguous bool) error {
-	text := name + " " + args[0].String()
+	text := name + " " + args[0].PostgresName()
 	if len(args) == 2 {
-		text = args[0].String() + " " + text[:len(name)] + " " + args[1].String()
+		text = args[0].PostgresName() + " " + name + " " + args[1].PostgresName()
 	}
-	text = strings.ToLower(text)
 	if ambiguous {
 		return dberr.Newf(dberr.FunctionNotFound, "operator is not unique: %s", text).
 			WithState("42725").WithHint("Add explicit type casts.")
@@ -79,7 +78,7 @@ func callText(name string, args []sqltype.Type) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(strings.ToLower(a.String()))
+		b.WriteString(a.PostgresName())
 	}
 	b.WriteByte(')')
 	return b.String()

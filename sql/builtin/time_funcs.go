@@ -218,6 +218,10 @@ func zoneAt(loc *time.Location, us int64) int64 {
 }
 
 func unknownUnit(unit, typ string) error {
+	typ = strings.ToLower(typ)
+	if unitName(unit) != "" {
+		return dberr.Newf(dberr.Unsupported, "unit %q not supported for type %s", unit, typ)
+	}
 	return invalidArg("unit %q not recognized for type %s", unit, typ)
 }
 
@@ -571,15 +575,7 @@ func age(a, b int64) (sqltype.Value, error) {
 	}
 	if days < 0 {
 		// The earlier date's month gives the days.
-		if sign > 0 {
-			days += int64(sqltype.DaysInMonth(by, bm))
-		} else {
-			py, pm := ay, am-1
-			if pm == 0 {
-				py, pm = ay-1, 12
-			}
-			days += int64(sqltype.DaysInMonth(py, pm))
-		}
+		days += int64(sqltype.DaysInMonth(by, bm))
 		months--
 	}
 	return newInterval(sign*months, sign*days, sign*us, true)

@@ -171,10 +171,10 @@ func Cast(x Expr, to sqltype.Type, mode CastMode) (Expr, error) {
 	}
 	if _, ok := builtin.FindCast(from, to, at); !ok {
 		if mode == CastAssign {
-			return nil, dberr.Newf(dberr.TypeMismatch, "expression is of type %s but the column is of type %s", lower(from), lower(to)).
+			return nil, dberr.Newf(dberr.TypeMismatch, "expression is of type %s but the column is of type %s", from.PostgresName(), to.PostgresName()).
 				WithHint("You will need to rewrite or cast the expression.")
 		}
-		return nil, dberr.Newf(dberr.TypeMismatch, "cannot cast type %s to %s", lower(from), lower(to)).WithState("42846")
+		return nil, dberr.Newf(dberr.TypeMismatch, "cannot cast type %s to %s", from.PostgresName(), to.PostgresName()).WithState("42846")
 	}
 	if from.Kind == to.Kind && from.Elem == to.Elem && to.Precision == 0 {
 		// Dropping a modifier changes no value.
@@ -187,8 +187,6 @@ func Cast(x Expr, to sqltype.Type, mode CastMode) (Expr, error) {
 	}
 	return &CastExpr{X: x, Mode: mode, to: to}, nil
 }
-
-func lower(t sqltype.Type) string { return strings.ToLower(t.String()) }
 
 // Resolve gives an expression that stayed Unknown the type TEXT, as a select
 // list does.
@@ -212,7 +210,7 @@ func Condition(e Expr, what string) (Expr, error) {
 	case sqltype.Unknown:
 		return convertUnknown(e, sqltype.TBoolean, CastImplicit)
 	}
-	return nil, dberr.Newf(dberr.TypeMismatch, "argument of %s must be type boolean, not type %s", what, lower(e.Type()))
+	return nil, dberr.Newf(dberr.TypeMismatch, "argument of %s must be type boolean, not type %s", what, e.Type().PostgresName())
 }
 
 // conditions is Condition for all operands of a logical operator.
@@ -334,9 +332,12 @@ func compare(op ast.Op, l, r Expr, distinct bool) (Expr, error) {
 			return compareRows(op, lr, rr, distinct)
 		}
 	}
+	if _, ok := builtin.CommonType(l.Type(), r.Type()); !ok {
+		return nil, builtin.OperatorNotFound(op.String(), []sqltype.Type{l.Type(), r.Type()}, false)
+	}
 	sides, _, err := unify([]Expr{l, r})
 	if err != nil {
-		return nil, builtin.OperatorNotFound(op.String(), []sqltype.Type{l.Type(), r.Type()}, false)
+		return nil, err
 	}
 	return &CompareExpr{Op: op, L: sides[0], R: sides[1], Distinct: distinct}, nil
 }
@@ -419,12 +420,15 @@ func unify(args []Expr) ([]Expr, sqltype.Type, error) {
 
 // CommonType is the type that CASE, COALESCE, IN, UNION and VALUES bring the
 // expressions to; Unknown when all are Unknown.
-func CommonType(args ...Expr) (sqltype.Type, error) {
+func CommonType(args ...Expr) (sqltype.Type, error) { return commonType("", args) }
+
+// commonType names the construct (such as "CASE ") in its error.
+func commonType(what string, args []Expr) (sqltype.Type, error) {
 	t := sqltype.TUnknown
 	for i, a := range args {
 		c, ok := builtin.CommonType(t, a.Type())
 		if !ok {
-			return t, dberr.Newf(dberr.TypeMismatch, "types %s and %s cannot be matched", lower(t), lower(a.Type()))
+			return t, dberr.Newf(dberr.TypeMismatch, "%stypes %s and %s cannot be matched", what, t.PostgresName(), a.Type().PostgresName())
 		}
 		if i > 0 && t.Kind == a.Type().Kind && t != a.Type() && t.Kind != sqltype.Array {
 			c = sqltype.Type{Kind: t.Kind}
@@ -438,8 +442,8 @@ func CommonType(args ...Expr) (sqltype.Type, error) {
 func Coerce(e Expr, t sqltype.Type) (Expr, error) { return convert(e, t, CastImplicit) }
 
 // toCommon brings all to one type; all Unknown: TEXT.
-func toCommon(args []Expr) ([]Expr, sqltype.Type, error) {
-	t, err := CommonType(args...)
+func toCommon(what string, args []Expr) ([]Expr, sqltype.Type, error) {
+	t, err := commonType(what, args)
 	if err != nil {
 		return nil, t, err
 	}
@@ -465,9 +469,9 @@ func Case(operand Expr, whens []When, els Expr) (Expr, error) {
 	for _, w := range whens {
 		results = append(results, w.Result)
 	}
-	results, t, err := toCommon(append(results, els))
+	results, t, err := toCommon("CASE ", append(results, els))
 	if err != nil {
-		return nil, dberr.Newf(dberr.TypeMismatch, "CASE %s", errText(err))
+		return nil, err
 	}
 	c := &CaseExpr{Else: results[len(whens)], typ: t}
 	for i, w := range whens {
@@ -485,21 +489,14 @@ func Case(operand Expr, whens []When, els Expr) (Expr, error) {
 	return c, nil
 }
 
-func errText(err error) string {
-	if e, ok := dberr.As(err); ok {
-		return e.Message
-	}
-	return err.Error()
-}
-
 // Coalesce is the first argument that is not NULL.
 func Coalesce(args ...Expr) (Expr, error) {
 	if len(args) == 0 {
 		return nil, dberr.New(dberr.InvalidSQL, "COALESCE needs an argument")
 	}
-	args, t, err := toCommon(args)
+	args, t, err := toCommon("COALESCE ", args)
 	if err != nil {
-		return nil, dberr.Newf(dberr.TypeMismatch, "COALESCE %s", errText(err))
+		return nil, err
 	}
 	if len(args) == 1 {
 		return args[0], nil
@@ -646,9 +643,9 @@ func Array(elems ...Expr) (Expr, error) {
 	if len(elems) == 0 {
 		return Const(sqltype.NewArray(nil), sqltype.ArrayOf(sqltype.TUnknown)), nil
 	}
-	args, t, err := toCommon(elems)
+	args, t, err := toCommon("ARRAY ", elems)
 	if err != nil {
-		return nil, dberr.Newf(dberr.TypeMismatch, "ARRAY %s", errText(err))
+		return nil, err
 	}
 	if t.Kind == sqltype.Array {
 		return nil, dberr.New(dberr.Unsupported, "arrays of arrays are not supported")
