@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -125,9 +126,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 
 // announce writes the line that tells what runs where.
 func (s *Server) announce(ctx context.Context) {
+	data := s.cfg.Data.Dir
+	if abs, err := filepath.Abs(data); err == nil {
+		data = abs
+	}
 	attrs := []any{
 		"version", s.build.Version, "branch", s.build.Branch, "commit", s.build.Commit,
-		"url", s.URL(), "data", s.cfg.Data.Dir, "backend", s.cfg.Store.Backend,
+		"url", s.URL(), "data", data, "backend", s.cfg.Store.Backend,
 	}
 	if size, err := s.engine.Size(ctx); err == nil {
 		attrs = append(attrs, "data_bytes", size)

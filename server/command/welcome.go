@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/wire"
@@ -23,6 +24,10 @@ func isTerminal(w io.Writer) bool {
 // welcome tells a newcomer where the server is and what to try first.
 func welcome(w io.Writer, url string, loaded *config.Loaded) {
 	build := buildinfo.Get()
+	data := loaded.Data.Dir
+	if abs, err := filepath.Abs(data); err == nil {
+		data = abs
+	}
 	file := loaded.File
 	if file == "" {
 		file = "defaults (there is no " + config.DefaultFile + " here)"
@@ -33,13 +38,13 @@ func welcome(w io.Writer, url string, loaded *config.Loaded) {
     listens on     %s
     data           %s
     configuration  %s
-`, build.Version, url, loaded.Data.Dir, file)
+`, build.Version, url, data, file)
 	if loaded.Auth.LocalhostBypass {
 		fmt.Fprintf(w, `
   Try it from another terminal:
 
     curl -s %s%s -H 'Content-Type: application/json' \
-      -d '{"sql": "CREATE NAMESPACE app; CREATE TABLE app.notes (id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), body TEXT); INSERT INTO app.notes (body) VALUES ('"'hello'"'); SELECT * FROM app.notes"}'
+      -d '{"sql": "CREATE NAMESPACE IF NOT EXISTS app; CREATE TABLE IF NOT EXISTS app.notes (id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), body TEXT); INSERT INTO app.notes (body) VALUES ('"'hello'"'); SELECT * FROM app.notes"}'
 `, url, wire.PathSQL)
 	} else {
 		fmt.Fprint(w, `
@@ -48,5 +53,6 @@ func welcome(w io.Writer, url string, loaded *config.Loaded) {
     kalamdb-server token --user NAME --role admin
 `)
 	}
-	fmt.Fprint(w, "\n  Ctrl+C stops the server.\n\n")
+	fmt.Fprint(w, "\n  kalam-cli is the prompt (from the sources: go run ./cli/cmd/kalam-cli).\n")
+	fmt.Fprint(w, "  Ctrl+C stops the server.\n\n")
 }
