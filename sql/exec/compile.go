@@ -209,6 +209,8 @@ func (c *compiler) node(n plan.Node) (node, []int, error) {
 		return c.apply(n)
 	case *plan.SetOp:
 		return c.setOp(n)
+	case *plan.Window:
+		return c.window(n)
 	case *plan.TableFunc:
 		return c.tableFunc(n)
 	case *plan.With:

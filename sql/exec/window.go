@@ -1,0 +1,692 @@
+package exec
+
+import (
+	"bytes"
+	"context"
+	"sort"
+	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/builtin"
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// windowFunc is one function of a windowNode, by position.
+type windowFunc struct {
+	fn          *builtin.Function
+	spec        builtin.AggSpec
+	args        []int
+	filter      int
+	ignoreNulls bool
+	frame       windowFrame
+	out         sqltype.Type
+	text        string
+}
+
+// windowFrame is a frame, compiled. In RANGE mode with an offset, key gives
+// the order key in the type in which it is compared, and low and high the end
+// of the frame from that row's key (column 0).
+type windowFrame struct {
+	mode       ast.FrameMode
+	start, end ast.BoundKind
+	exclude    ast.FrameExclude
+	// startOff and endOff are the offsets.
+	startOff, endOff *expr.Program
+	key              *expr.Program
+	low, high        *expr.Program
+}
+
+// windowNode computes window functions: it sorts all rows by partition and
+// order once, then goes through each partition.
+type windowNode struct {
+	in        node
+	partition []int
+	order     []sortKey
+	funcs     []windowFunc
+	out       []sqltype.Type
+	text      string
+}
+
+func (n *windowNode) types() []sqltype.Type { return n.out }
+func (n *windowNode) inputs() []node        { return []node{n.in} }
+func (n *windowNode) label() string {
+	var names []string
+	for i := range n.funcs {
+		names = append(names, n.funcs[i].text)
+	}
+	return "Window " + strings.Join(names, ", ") + n.text
+}
+func (n *windowNode) open(r *run) operator {
+	return &windowOp{n: n, r: r, in: r.open(n.in), mem: reservation{acct: r.acct}}
+}
+
+type windowOp struct {
+	n     *windowNode
+	r     *run
+	in    operator
+	mem   reservation
+	store *rowStore
+	rows  []ref
+	// results are the functions' values by sorted row.
+	results []*vector.Vector
+	at      int
+	done    bool
+}
+
+// partition is the rows from to end of the sorted ones, with the number of
+// each row's group of peers.
+type partition struct {
+	rows  []ref
+	peer  []int
+	peers []int
+	store *rowStore
+	r     *run
+	n     *windowNode
+}
+
+func (o *windowOp) build(ctx context.Context) error {
+	o.store = newRowStore(o.n.in.types(), o.r)
+	keys := make([]sortKey, 0, len(o.n.partition)+len(o.n.order))
+	for _, c := range o.n.partition {
+		keys = append(keys, sortKey{col: c})
+	}
+	keys = append(keys, o.n.order...)
+	s := sorter{keys: keys, mem: reservation{acct: o.r.acct}}
+	defer s.mem.release()
+	for {
+		b, err := o.in.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			break
+		}
+		c, err := o.store.add(b)
+		if err == nil {
+			err = s.add(len(o.store.chunks)-1, c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	o.in.Close()
+	o.rows = s.sort()
+	if err := o.mem.set(int64(len(o.rows)) * int64(8+24*len(o.n.funcs))); err != nil {
+		return err
+	}
+	builders := make([]*vector.Builder, len(o.n.funcs))
+	for i := range builders {
+		builders[i] = vector.NewBuilder(o.n.funcs[i].out, len(o.rows))
+	}
+	var partKey, orderKey, pk, ok []byte
+	for from := 0; from < len(o.rows); {
+		p := &partition{store: o.store, r: o.r, n: o.n}
+		to := from
+		for ; to < len(o.rows); to++ {
+			rf := o.rows[to]
+			cols := o.store.chunks[rf.chunk].Cols
+			pk = pk[:0]
+			for _, c := range o.n.partition {
+				pk = appendEqKey(pk, cols[c], int(rf.row))
+			}
+			if to > from && !bytes.Equal(pk, partKey) {
+				break
+			}
+			ok = appendRowKey(ok[:0], o.n.order, cols, int(rf.row))
+			if to == from || !bytes.Equal(ok, orderKey) {
+				p.peers = append(p.peers, to-from)
+			}
+			p.peer = append(p.peer, len(p.peers)-1)
+			partKey, orderKey = append(partKey[:0], pk...), append(orderKey[:0], ok...)
+		}
+		p.rows = o.rows[from:to]
+		p.peers = append(p.peers, to-from)
+		for i := range o.n.funcs {
+			if err := p.compute(ctx, &o.n.funcs[i], builders[i]); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	for _, b := range builders {
+		o.results = append(o.results, b.Finish())
+	}
+	return nil
+}
+
+func (o *windowOp) Next(ctx context.Context) (*vector.Batch, error) {
+	if !o.done {
+		o.done = true
+		if err := o.build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if o.at >= len(o.rows) {
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	to := min(o.at+o.r.batch, len(o.rows))
+	b := o.store.gather(o.rows[o.at:to])
+	for _, v := range o.results {
+		b.Cols = append(b.Cols, v.Slice(o.at, to))
+	}
+	o.at = to
+	return b, nil
+}
+
+func (o *windowOp) Close() {
+	o.done, o.rows = true, nil
+	o.in.Close()
+	if o.store != nil {
+		o.store.release()
+	}
+	o.mem.release()
+}
+
+// value is a column of the i-th row of the partition.
+func (p *partition) value(i, col int) sqltype.Value { return p.store.value(p.rows[i], col) }
+
+func (p *partition) compute(ctx context.Context, f *windowFunc, out *vector.Builder) error {
+	n := len(p.rows)
+	big := func(v int) { out.AppendInt(int64(v)) }
+	switch f.fn.Name {
+	case "row_number":
+		for i := range n {
+			big(i + 1)
+		}
+	case "rank":
+		for i := range n {
+			big(p.peers[p.peer[i]] + 1)
+		}
+	case "dense_rank":
+		for i := range n {
+			big(p.peer[i] + 1)
+		}
+	case "percent_rank":
+		for i := range n {
+			if n == 1 {
+				out.AppendFloat(0)
+				continue
+			}
+			out.AppendFloat(float64(p.peers[p.peer[i]]) / float64(n-1))
+		}
+	case "cume_dist":
+		for i := range n {
+			out.AppendFloat(float64(p.peers[p.peer[i]+1]) / float64(n))
+		}
+	case "ntile":
+		return p.ntile(f, out)
+	case "lag", "lead":
+		return p.shift(f, out)
+	case "first_value", "last_value", "nth_value":
+		return p.pick(ctx, f, out)
+	default:
+		if f.fn.Kind == builtin.Aggregate {
+			return p.aggregate(ctx, f, out)
+		}
+		return dberr.Newf(dberr.Unsupported, "window function %s is not supported", f.fn.Name)
+	}
+	return nil
+}
+
+func (p *partition) ntile(f *windowFunc, out *vector.Builder) error {
+	n := int64(len(p.rows))
+	buckets := p.value(0, f.args[0])
+	if buckets.IsNull() {
+		for range n {
+			out.AppendNull()
+		}
+		return nil
+	}
+	k := buckets.Int()
+	if k <= 0 {
+		return dberr.New(dberr.ValueOutOfRange, "argument of ntile must be greater than zero").WithState("22014")
+	}
+	size, larger := n/k, n%k
+	for i := range n {
+		if i < larger*(size+1) {
+			out.AppendInt(i/(size+1) + 1)
+		} else {
+			out.AppendInt(larger + (i-larger*(size+1))/max(size, 1) + 1)
+		}
+	}
+	return nil
+}
+
+// shift is lag and lead.
+func (p *partition) shift(f *windowFunc, out *vector.Builder) error {
+	for i := range p.rows {
+		off := int64(1)
+		if len(f.args) > 1 {
+			v := p.value(i, f.args[1])
+			if v.IsNull() {
+				out.AppendNull()
+				continue
+			}
+			off = v.Int()
+		}
+		if f.fn.Name == "lag" {
+			off = -off
+		}
+		at, found := int64(i)+off, true
+		if f.ignoreNulls && off != 0 {
+			step, left := int64(1), off
+			if off < 0 {
+				step, left = -1, -off
+			}
+			for at = int64(i); left > 0; {
+				at += step
+				if at < 0 || at >= int64(len(p.rows)) {
+					break
+				}
+				if !p.value(int(at), f.args[0]).IsNull() {
+					left--
+				}
+			}
+		}
+		found = at >= 0 && at < int64(len(p.rows))
+		switch {
+		case found:
+			out.Append(p.value(int(at), f.args[0]))
+		case len(f.args) > 2:
+			out.Append(p.value(i, f.args[2]))
+		default:
+			out.AppendNull()
+		}
+	}
+	return nil
+}
+
+// pick is first_value, last_value and nth_value: a row of the frame.
+func (p *partition) pick(ctx context.Context, f *windowFunc, out *vector.Builder) error {
+	fr, err := p.frames(f)
+	if err != nil {
+		return err
+	}
+	for i := range p.rows {
+		if i&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		from, to, err := fr.of(i)
+		if err != nil {
+			return err
+		}
+		want, back := int64(1), f.fn.Name == "last_value"
+		if f.fn.Name == "nth_value" {
+			v := p.value(i, f.args[1])
+			if v.IsNull() {
+				out.AppendNull()
+				continue
+			}
+			if want = v.Int(); want <= 0 {
+				return dberr.New(dberr.ValueOutOfRange, "argument of nth_value must be greater than zero").WithState("22016")
+			}
+		}
+		if f.frame.exclude == ast.ExcludeNoOthers && !f.ignoreNulls {
+			at := int64(from) + want - 1
+			if back {
+				at = int64(to) - 1
+			}
+			if at < int64(from) || at >= int64(to) {
+				out.AppendNull()
+			} else {
+				out.Append(p.value(int(at), f.args[0]))
+			}
+			continue
+		}
+		v := sqltype.NullOf(f.out.Kind)
+		for k := from; k < to; k++ {
+			at := k
+			if back {
+				at = to - 1 - (k - from)
+			}
+			if fr.excluded(i, at) || f.ignoreNulls && p.value(at, f.args[0]).IsNull() {
+				continue
+			}
+			if want--; want == 0 {
+				v = p.value(at, f.args[0])
+				break
+			}
+		}
+		out.Append(v)
+	}
+	return nil
+}
+
+// aggregate evaluates an aggregate over each row's frame. A frame that only
+// grows from one row to the next adds what is new; one that starts elsewhere
+// starts over.
+func (p *partition) aggregate(ctx context.Context, f *windowFunc, out *vector.Builder) error {
+	fr, err := p.frames(f)
+	if err != nil {
+		return err
+	}
+	n := len(p.rows)
+	args := make([]*vector.Vector, len(f.args))
+	for i, c := range f.args {
+		args[i] = p.store.gatherCol(c, p.rows)
+	}
+	counts := make([]bool, n)
+	sel := make([]int32, 0, n)
+	for i := range n {
+		counts[i] = true
+		if f.filter >= 0 {
+			v := p.value(i, f.filter)
+			counts[i] = !v.IsNull() && v.Bool()
+		}
+	}
+	var state builtin.AggState
+	fresh := func() {
+		state = f.fn.NewState(f.spec)
+		state.Grow(1)
+	}
+	add := func(i, from, to int) error {
+		sel = sel[:0]
+		for k := from; k < to; k++ {
+			if counts[k] && (i < 0 || !fr.excluded(i, k)) {
+				sel = append(sel, int32(k))
+			}
+		}
+		if len(sel) == 0 {
+			return nil
+		}
+		return state.Add(p.r.ectx, args, sel, n, nil)
+	}
+	fresh()
+	start, end := 0, 0
+	var last sqltype.Value
+	have := false
+	for i := range n {
+		if i&255 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		from, to, err := fr.of(i)
+		if err != nil {
+			return err
+		}
+		if f.frame.exclude != ast.ExcludeNoOthers {
+			fresh()
+			if err := add(i, from, to); err != nil {
+				return err
+			}
+			if last, err = state.Result(0); err != nil {
+				return err
+			}
+			out.Append(last)
+			continue
+		}
+		if !have || from != start || to < end {
+			fresh()
+			start, end, have = from, from, false
+		}
+		if !have || to > end {
+			if err := add(-1, end, to); err != nil {
+				return err
+			}
+			end, have = max(to, start), true
+			if last, err = state.Result(0); err != nil {
+				return err
+			}
+		}
+		out.Append(last)
+	}
+	return nil
+}
+
+// frames finds the frames of a partition's rows.
+type frames struct {
+	p        *partition
+	f        *windowFrame
+	startOff int64
+	endOff   int64
+	offs     [2]sqltype.Value
+	keys     []sqltype.Value
+	// from and to bound the rows whose key is not NULL.
+	from, to int
+	desc     bool
+}
+
+func (p *partition) frames(f *windowFunc) (*frames, error) {
+	fr := &frames{p: p, f: &f.frame}
+	for i, prog := range []*expr.Program{f.frame.startOff, f.frame.endOff} {
+		if prog == nil {
+			continue
+		}
+		v, err := prog.EvalRow(p.r.ectx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if v.IsNull() {
+			return nil, dberr.New(dberr.ValueOutOfRange, "frame offset must not be null").WithState("22013")
+		}
+		zero := sqltype.NewInt(v.Kind(), 0)
+		switch v.Kind().Physical() {
+		case sqltype.PhysInterval:
+			zero = sqltype.NewInterval(sqltype.IntervalValue{})
+		case sqltype.PhysInt:
+		default:
+			zero = sqltype.NewBigInt(0)
+		}
+		if sqltype.Compare(v, zero) < 0 {
+			return nil, dberr.New(dberr.ValueOutOfRange, "frame offset must not be negative").WithState("22013")
+		}
+		fr.offs[i] = v
+		if f.frame.mode != ast.FrameRange {
+			n := min(v.Int(), int64(len(p.rows))+1)
+			if i == 0 {
+				fr.startOff = n
+			} else {
+				fr.endOff = n
+			}
+		}
+	}
+	if f.frame.key == nil {
+		return fr, nil
+	}
+	k := p.n.order[0]
+	fr.desc = k.desc
+	fr.keys = make([]sqltype.Value, len(p.rows))
+	for i := range p.rows {
+		v, err := f.frame.key.EvalRow(p.r.ectx, sqltype.Row{p.value(i, k.col)})
+		if err != nil {
+			return nil, err
+		}
+		fr.keys[i] = v
+	}
+	for fr.from < len(p.rows) && fr.keys[fr.from].IsNull() {
+		fr.from++
+	}
+	fr.to = len(p.rows)
+	for fr.to > fr.from && fr.keys[fr.to-1].IsNull() {
+		fr.to--
+	}
+	return fr, nil
+}
+
+// of is the frame of the i-th row: from from to before to.
+func (fr *frames) of(i int) (from, to int, err error) {
+	if from, err = fr.end(i, fr.f.start, false); err != nil {
+		return 0, 0, err
+	}
+	if to, err = fr.end(i, fr.f.end, true); err != nil {
+		return 0, 0, err
+	}
+	return from, max(from, to), nil
+}
+
+// end is where the frame of row i starts, or with last, where it has ended.
+func (fr *frames) end(i int, kind ast.BoundKind, last bool) (int, error) {
+	n := len(fr.p.rows)
+	switch kind {
+	case ast.UnboundedPreceding:
+		return 0, nil
+	case ast.UnboundedFollowing:
+		return n, nil
+	}
+	off := fr.startOff
+	if last {
+		off = fr.endOff
+	}
+	if kind == ast.OffsetPreceding {
+		off = -off
+	}
+	if kind == ast.CurrentRow {
+		off = 0
+	}
+	g := fr.p.peer[i]
+	switch fr.f.mode {
+	case ast.FrameRows:
+		at := i + int(off)
+		if last {
+			at++
+		}
+		return min(max(at, 0), n), nil
+	case ast.FrameGroups:
+		at := g + int(off)
+		if last {
+			at++
+		}
+		return fr.p.peers[min(max(at, 0), len(fr.p.peers)-1)], nil
+	}
+	if kind == ast.CurrentRow || fr.keys[i].IsNull() {
+		if last {
+			return fr.p.peers[g+1], nil
+		}
+		return fr.p.peers[g], nil
+	}
+	return fr.rangeEnd(i, last)
+}
+
+// rangeEnd searches the rows whose key is within the offset of row i's.
+func (fr *frames) rangeEnd(i int, last bool) (int, error) {
+	prog, off := fr.f.low, fr.offs[0]
+	if last {
+		prog, off = fr.f.high, fr.offs[1]
+	}
+	bound, err := prog.EvalRow(fr.p.r.ectx, sqltype.Row{fr.keys[i], off})
+	if err != nil {
+		return 0, err
+	}
+	return fr.from + sort.Search(fr.to-fr.from, func(k int) bool {
+		c := sqltype.Compare(fr.keys[fr.from+k], bound)
+		if fr.desc {
+			c = -c
+		}
+		if last {
+			return c > 0
+		}
+		return c >= 0
+	}), nil
+}
+
+// excluded tells whether EXCLUDE takes row k out of row i's frame.
+func (fr *frames) excluded(i, k int) bool {
+	switch fr.f.exclude {
+	case ast.ExcludeCurrentRow:
+		return i == k
+	case ast.ExcludeGroup:
+		return fr.p.peer[i] == fr.p.peer[k]
+	case ast.ExcludeTies:
+		return i != k && fr.p.peer[i] == fr.p.peer[k]
+	}
+	return false
+}
+
+func (c *compiler) window(n *plan.Window) (node, []int, error) {
+	in, lay, err := c.node(n.In)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &windowNode{in: in}
+	if w.partition, err = positions(lay, n.Partition); err != nil {
+		return nil, nil, err
+	}
+	if w.order, err = c.keys(lay, n.Order); err != nil {
+		return nil, nil, err
+	}
+	out := append([]int(nil), lay...)
+	for i := range n.Funcs {
+		s := &n.Funcs[i]
+		f := windowFunc{fn: s.Fn, spec: s.Spec, filter: -1, ignoreNulls: s.IgnoreNulls, out: c.st.Types[s.Col], text: s.Text + "(" + c.names(s.Args) + ")"}
+		if f.args, err = positions(lay, s.Args); err != nil {
+			return nil, nil, err
+		}
+		if s.Filter >= 0 {
+			if f.filter, err = position(lay, s.Filter); err != nil {
+				return nil, nil, err
+			}
+		}
+		if f.frame, err = c.frame(&s.Frame, n, lay); err != nil {
+			return nil, nil, err
+		}
+		w.funcs = append(w.funcs, f)
+		out = append(out, s.Col)
+	}
+	if len(n.Partition) > 0 {
+		w.text = " partition by " + c.names(n.Partition)
+	}
+	if len(w.order) > 0 {
+		w.text += " order by " + sortKeyText(w.order, func(i int) string { return c.st.Labels[lay[i]] })
+	}
+	w.out = c.types(out)
+	return w, out, nil
+}
+
+func (c *compiler) frame(f *plan.Frame, n *plan.Window, lay []int) (windowFrame, error) {
+	out := windowFrame{mode: f.Mode, start: f.Start.Kind, end: f.End.Kind, exclude: f.Exclude}
+	var err error
+	if out.startOff, err = c.program(f.Start.Offset, nil); err != nil {
+		return out, err
+	}
+	if out.endOff, err = c.program(f.End.Offset, nil); err != nil {
+		return out, err
+	}
+	if f.Mode != ast.FrameRange || f.Start.Offset == nil && f.End.Offset == nil {
+		return out, nil
+	}
+	// PRECEDING goes towards the partition's start, which for a descending
+	// key is towards larger values. The ends are computed from the key in the
+	// type in which they come out, so that the two compare.
+	key := n.Order[0]
+	end := func(b plan.FrameBound, keyType sqltype.Type) (expr.Expr, error) {
+		op := ast.OpAdd
+		if (b.Kind == ast.OffsetPreceding) != key.Desc {
+			op = ast.OpSub
+		}
+		return expr.Binary(op, expr.Column(0, keyType, "key"), expr.Column(1, b.Offset.Type(), "offset"))
+	}
+	first := f.Start
+	if first.Offset == nil {
+		first = f.End
+	}
+	e, err := end(first, c.st.Types[key.Col])
+	if err != nil {
+		return out, err
+	}
+	t := sqltype.Type{Kind: e.Type().Kind}
+	k, err := expr.Cast(expr.Column(0, c.st.Types[key.Col], "key"), t, expr.CastExplicit)
+	if err != nil {
+		return out, err
+	}
+	out.key = expr.Compile(k)
+	for i, b := range []plan.FrameBound{f.Start, f.End} {
+		if b.Offset == nil {
+			continue
+		}
+		if e, err = end(b, t); err != nil {
+			return out, err
+		}
+		if i == 0 {
+			out.low = expr.Compile(e)
+		} else {
+			out.high = expr.Compile(e)
+		}
+	}
+	return out, nil
+}
