@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -320,16 +324,45 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// BenchmarkPointQuery reads one row by its key over HTTP; the floor is
-// BenchmarkEmptyHandler in package httpapi.
-func BenchmarkPointQuery(b *testing.B) {
+// BenchmarkHTTP holds a point query by its key against handlers that do
+// nothing, in one run and with one client: 16 connections, keep-alive.
+func BenchmarkHTTP(b *testing.B) {
 	s := start(b, testConfig(b))
 	exec(b, s, schema)
 	exec(b, s, "INSERT INTO app.notes VALUES (1, 'a', 'one')")
-	b.ReportAllocs()
-	for b.Loop() {
-		if status, ok := tryPost(b, s, `{"sql":"SELECT * FROM app.notes WHERE id = $1","params":[1]}`, "system"); !ok || status != 200 {
-			b.Fatal(status)
-		}
+	const query = `{"sql":"SELECT * FROM app.notes WHERE id = $1","params":[1]}`
+	size := len(post(b, s, json.RawMessage(query)).Text)
+	floor := func(answer []byte) string {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = w.Write(answer)
+		}))
+		b.Cleanup(srv.Close)
+		return srv.URL
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	defer client.CloseIdleConnections()
+	for _, bc := range []struct{ name, url string }{
+		{"empty", floor(nil)}, {"same-size", floor(make([]byte, size))}, {"point-query", s.URL() + wire.PathSQL},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(16 / runtime.GOMAXPROCS(0))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					res, err := client.Post(bc.url, "application/json", strings.NewReader(query))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+					if res.StatusCode != 200 {
+						b.Error(res.Status)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -44,6 +44,7 @@ type answer struct {
 	log     *slog.Logger
 	request string // the SQL text
 	format  wireconv.Format
+	shapes  *shapeCache
 	timing  bool // report execution_time_ms
 	start   time.Time
 
@@ -61,8 +62,8 @@ type answer struct {
 
 var _ core.Sink = (*answer)(nil)
 
-func newAnswer(w http.ResponseWriter, log *slog.Logger, start time.Time) *answer {
-	a := &answer{w: w, log: log, start: start, limit: firstBuffer}
+func newAnswer(w http.ResponseWriter, log *slog.Logger, shapes *shapeCache, start time.Time) *answer {
+	a := &answer{w: w, log: log, shapes: shapes, start: start, limit: firstBuffer}
 	a.pooled = buffers.Get().(*[]byte)
 	a.buf = append((*a.pooled)[:0], make([]byte, headRoom)...)
 	return a
@@ -88,14 +89,11 @@ func (a *answer) open() {
 
 // Begin begins the result of a statement that gives rows.
 func (a *answer) Begin(cols []sql.ResultColumn) error {
-	columns := make([]wireconv.Column, len(cols))
-	for i, c := range cols {
-		columns[i] = wireconv.Column{Name: c.Name, Type: c.Type}
-	}
-	a.enc = wireconv.NewEncoder(columns, a.format)
+	shape := a.shapes.get(cols, a.format)
+	a.enc = shape.encoder
 	a.rows = 0
 	a.open()
-	a.buf = append(a.enc.AppendHead(a.buf), `,"rows":[`...)
+	a.buf = append(append(a.buf, shape.head...), `,"rows":[`...)
 	return a.spill()
 }
 

@@ -57,6 +57,7 @@ type Handler struct {
 	routes  map[string]route
 	origins auth.Origins
 	started time.Time
+	shapes  shapeCache
 
 	mu      sync.Mutex // guards engine, state and running
 	engine  Engine

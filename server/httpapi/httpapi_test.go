@@ -27,6 +27,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -579,6 +580,30 @@ func TestKeepAlive(t *testing.T) {
 	}
 	if fresh > 1 {
 		t.Errorf("errors cost the connection: %d connections", fresh)
+	}
+}
+
+func TestShapeCache(t *testing.T) {
+	var c shapeCache
+	a := c.get(twoColumns, wireconv.Format{})
+	if b := c.get(twoColumns, wireconv.Format{}); a.encoder != b.encoder {
+		t.Error("the shape is made twice")
+	}
+	if b := c.get(twoColumns, wireconv.Format{Arrays: true}); a.encoder == b.encoder {
+		t.Error("formats share a shape")
+	}
+	if b := c.get(twoColumns[:1], wireconv.Format{}); a.encoder == b.encoder || len(b.encoder.Columns()) != 1 {
+		t.Error("results of different columns share a shape")
+	}
+	for range 5 * maxShapes {
+		c.get([]sql.ResultColumn{{Name: "x"}}, wireconv.Format{})
+		c.get(twoColumns, wireconv.Format{})
+	}
+	if len(c.new)+len(c.old) > 2*maxShapes {
+		t.Error("the cache grows without a bound")
+	}
+	if b := c.get(twoColumns, wireconv.Format{}); a.encoder != b.encoder {
+		t.Error("a shape in use is forgotten")
 	}
 }
 

@@ -59,7 +59,7 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 			WithHint("Send the header Content-Type: application/json."))
 		return
 	}
-	a := newAnswer(w, h.log, start)
+	a := newAnswer(w, h.log, &h.shapes, start)
 	defer a.release()
 	req, err := h.readSQL(w, r, a)
 	if err != nil {
