@@ -56,7 +56,7 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 		if err != nil {
 			return nil, fmt.Errorf("encode plan: %w", err)
 		}
-		return &batchRows{batches: []*vector.Batch{rowBatch([]sqltype.Type{sqltype.TJSON}, sqltype.Row{sqltype.NewString(sqltype.JSON, string(text))})}}, nil
+		return &batchRows{batches: []*vector.Batch{vector.FromRow([]sqltype.Type{sqltype.TJSON}, sqltype.Row{sqltype.NewString(sqltype.JSON, string(text))})}}, nil
 	}
 	b := vector.NewBuilder(sqltype.TText, 8)
 	root.write(b, 0)

@@ -93,18 +93,9 @@ func (r *rowRows) Next(context.Context) (*vector.Batch, error) {
 	if r.row == nil {
 		return nil, nil
 	}
-	b := rowBatch(r.types, r.row)
+	b := vector.FromRow(r.types, r.row)
 	r.row = nil
 	return b, nil
 }
 
 func (r *rowRows) Close() { r.row = nil }
-
-// rowBatch is a batch of one row.
-func rowBatch(types []sqltype.Type, row sqltype.Row) *vector.Batch {
-	cols := make([]*vector.Vector, len(types))
-	for i, t := range types {
-		cols[i] = vector.NewConst(t, row[i], 1)
-	}
-	return vector.NewBatch(cols, 1)
-}
