@@ -138,7 +138,7 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	if sel != nil {
 		collecting := sel.collecting
 		sel.collecting = false
-		defer func() { sel.collecting = collecting }()
+		defer func() { sc.sel.collecting = collecting }()
 		if !collecting {
 			sel = nil
 		}

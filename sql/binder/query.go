@@ -165,6 +165,9 @@ func (b *binder) recursive(c *ast.CTE, q *ast.Query, so *ast.SetOp, cte *plan.CT
 	if len(step.ids) != len(base.ids) {
 		return nil, b.errorf(so, dberr.InvalidSQL, "each UNION query must have the same number of columns")
 	}
+	if env.selfRefs > 1 {
+		return nil, b.errorf(so.R, dberr.InvalidSQL, "recursive reference to query %q must not appear more than once", c.Name).WithState("42P19")
+	}
 	if env.selfRefs == 0 {
 		// It does not recurse: an ordinary union.
 		return b.combine(so, base, step)

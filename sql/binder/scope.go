@@ -110,19 +110,26 @@ func (b *binder) lookupIn(s *scope, ref *ast.ColumnRef) (c outColumn, rel *relat
 		}
 		return c, rel, found, nil
 	}
+	var at *relation
 	for _, r := range s.rels {
 		if r.name != ref.Table || ref.Namespace != "" && ref.Namespace != r.ns {
 			continue
 		}
-		for _, oc := range r.cols {
-			if oc.name == ref.Name {
-				return oc, r, true, nil
-			}
+		if at != nil {
+			return c, nil, false, b.errorf(ref, dberr.InvalidSQL, "table reference %q is ambiguous", ref.Table).WithState("42P09")
 		}
-		return c, nil, false, b.errorf(ref, dberr.ColumnNotFound, "column %s.%s does not exist", ref.Table, ref.Name).
-			WithHint("%s", columnsHint(r.cols, ref.Name))
+		at = r
 	}
-	return c, nil, false, nil
+	if at == nil {
+		return c, nil, false, nil
+	}
+	for _, oc := range at.cols {
+		if oc.name == ref.Name {
+			return oc, at, true, nil
+		}
+	}
+	return c, nil, false, b.errorf(ref, dberr.ColumnNotFound, "column %s.%s does not exist", ref.Table, ref.Name).
+		WithHint("%s", columnsHint(at.cols, ref.Name))
 }
 
 func (b *binder) notFound(sc *scope, ref *ast.ColumnRef) error {

@@ -462,13 +462,20 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 		}
 		rest = append(rest, e)
 	}
-	if n.Kind == plan.Mark && n.NullAware {
-		// IN with more than one condition has results between true and
-		// false that only comparing every pair gives.
-		if len(pairs) == 1 && len(rest) == 0 {
+	if len(n.Test) > 0 {
+		j.text = textOf(slices.Concat(n.On, n.Test))
+		if a, b, ok := EquiKeys(n.Test[0], ll, rl); ok && len(n.Test) == 1 && len(n.On) == 0 {
+			// A plain IN: NULLs are told from the keys alone.
 			j.nullAware = true
+			pairs = append(pairs, [2]expr.Expr{a, b})
 		} else {
-			rest, pairs = n.On, nil
+			// A pair counts only if On is true, and then as Test says.
+			for i, e := range rest {
+				if rest[i], err = expr.Is(ast.IsTrue, false, e); err != nil {
+					return nil, nil, err
+				}
+			}
+			rest = append(rest, n.Test...)
 		}
 	}
 	for _, p := range pairs {

@@ -24,7 +24,10 @@ type cteState struct {
 	rows *rowStore
 	// working are the rows of the last round, while the step runs.
 	working []*vector.Batch
-	done    bool
+	// round is the first chunk that the step has not seen yet.
+	round int
+	// seen are the rows so far, where they are to be distinct.
+	seen grouper
 }
 
 // withNode has CTEs for its body.
@@ -82,40 +85,34 @@ func (o *withOp) Close() {
 	}
 }
 
-// compute fills the CTE.
-func (s *cteState) compute(ctx context.Context, r *run) error {
-	if s.done {
-		return nil
-	}
-	s.done = true
-	s.rows = newRowStore(s.def.in.types(), r)
-	var seen grouper
-	if s.def.step != nil && s.def.distinct {
-		all := make([]int, len(s.def.in.types()))
-		for i := range all {
-			all[i] = i
+// more computes until there is a chunk of the number, or no more. A recursive
+// CTE goes round by round, no further than somebody reads.
+func (s *cteState) more(ctx context.Context, r *run, chunk int) (bool, error) {
+	if s.rows == nil {
+		s.rows = newRowStore(s.def.in.types(), r)
+		if s.def.step != nil && s.def.distinct {
+			all := make([]int, len(s.def.in.types()))
+			for i := range all {
+				all[i] = i
+			}
+			s.seen = &bytesGrouper{cols: all, groups: map[string]int32{}}
 		}
-		seen = &bytesGrouper{cols: all, groups: map[string]int32{}}
-	}
-	if err := s.drain(ctx, r, s.def.in, seen); err != nil {
-		return err
-	}
-	if s.def.step == nil {
-		return nil
-	}
-	for from := 0; from < len(s.rows.chunks); {
-		s.working = s.rows.chunks[from:]
-		from = len(s.rows.chunks)
-		if err := s.drain(ctx, r, s.def.step, seen); err != nil {
-			return err
+		if err := s.drain(ctx, r, s.def.in); err != nil {
+			return false, err
 		}
 	}
-	s.working = nil
-	return nil
+	for s.def.step != nil && chunk >= len(s.rows.chunks) && s.round < len(s.rows.chunks) {
+		s.working = s.rows.chunks[s.round:]
+		s.round = len(s.rows.chunks)
+		if err := s.drain(ctx, r, s.def.step); err != nil {
+			return false, err
+		}
+	}
+	return chunk < len(s.rows.chunks), nil
 }
 
 // drain adds the rows of a step that were not seen before.
-func (s *cteState) drain(ctx context.Context, r *run, n node, seen grouper) error {
+func (s *cteState) drain(ctx context.Context, r *run, n node) error {
 	op := r.open(n)
 	defer op.Close()
 	var groups, fresh []int32
@@ -130,9 +127,9 @@ func (s *cteState) drain(ctx context.Context, r *run, n node, seen grouper) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if seen != nil {
+		if s.seen != nil {
 			groups = resize(groups, b.Rows())
-			fresh = seen.assign(b, groups, fresh[:0])
+			fresh = s.seen.assign(b, groups, fresh[:0])
 			if len(fresh) == 0 {
 				continue
 			}
@@ -169,31 +166,32 @@ func (n *cteRefNode) label() string {
 func (n *cteRefNode) open(r *run) operator { return &cteRefOp{n: n, r: r} }
 
 type cteRefOp struct {
-	n       *cteRefNode
-	r       *run
+	n *cteRefNode
+	r *run
+	// chunks are the working rows, taken when the first is asked for.
 	chunks  []*vector.Batch
 	started bool
+	at      int
 }
 
 func (o *cteRefOp) Next(ctx context.Context) (*vector.Batch, error) {
-	if !o.started {
-		o.started = true
-		st := o.r.ctes[o.n.id]
-		if o.n.working {
-			o.chunks = st.working
-		} else {
-			if err := st.compute(ctx, o.r); err != nil {
-				return nil, err
-			}
-			o.chunks = st.rows.chunks
+	st := o.r.ctes[o.n.id]
+	if !o.n.working {
+		ok, err := st.more(ctx, o.r, o.at)
+		if !ok || err != nil {
+			return nil, err
 		}
+		o.at++
+		return st.rows.chunks[o.at-1], nil
 	}
-	if len(o.chunks) == 0 {
+	if !o.started {
+		o.started, o.chunks = true, st.working
+	}
+	if o.at >= len(o.chunks) {
 		return nil, nil
 	}
-	b := o.chunks[0]
-	o.chunks = o.chunks[1:]
-	return b, nil
+	o.at++
+	return o.chunks[o.at-1], nil
 }
 
 func (o *cteRefOp) Close() { o.started, o.chunks = true, nil }

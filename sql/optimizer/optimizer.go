@@ -25,7 +25,9 @@ func Optimize(st *plan.Statement, opts Options) {
 	n := st.Query
 	if !opts.NoPushdown {
 		n = o.inlineCTEs(n)
+		n = o.decorrelate(n)
 		n = o.push(n, nil)
+		n = o.orderJoins(n)
 	}
 	n = o.prune(n, o.required())
 	if !opts.NoPushdown {
@@ -152,7 +154,7 @@ func exprsOf(n plan.Node) []expr.Expr {
 	case *plan.Limit:
 		return appendExpr(nil, n.Limit, n.Offset)
 	case *plan.Join:
-		return n.On
+		return slices.Concat(n.On, n.Test)
 	case *plan.Apply:
 		return n.On
 	case *plan.TableFunc:

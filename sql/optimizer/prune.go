@@ -80,6 +80,7 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 	case *plan.Join:
 		want := maps.Clone(need)
 		want.addExprs(n.On...)
+		want.addExprs(n.Test...)
 		c := *n
 		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
 		return &c

@@ -180,9 +180,7 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 		right, j.On = split(n.On, slices.Concat(lc, rc), rc)
 	case plan.Mark:
 		left, stay = split(preds, all, lc)
-		if !n.NullAware {
-			right, j.On = split(n.On, slices.Concat(lc, rc), rc)
-		}
+		right, j.On = split(n.On, slices.Concat(lc, rc), rc)
 	default:
 		stay = preds
 	}

@@ -149,9 +149,8 @@ const (
 	Left
 	Right
 	Full
-	// Mark gives each left row once, with a column that says whether On holds
-	// for any right row: true if it does for one, else NULL if it is NULL for
-	// one, else false.
+	// Mark gives each left row once, with a column that says whether any right
+	// row matches.
 	Mark
 	// Single is Left, with an error when a left row has two matches.
 	Single
@@ -167,9 +166,11 @@ type Join struct {
 	Kind JoinKind
 	L, R Node
 	On   []expr.Expr
-	// NullAware makes a Mark over keys NULL where IN gives NULL; else such a
-	// row is not marked, as with EXISTS.
-	NullAware bool
+	// Test, in a Mark join, is the condition whose result is the mark, over
+	// the pairs for which On is true: true if it is for one, else NULL if it
+	// is for one, else false. Without it the mark tells whether On is true
+	// for any.
+	Test []expr.Expr
 	// MarkCol is the column of a Mark join.
 	MarkCol int
 }
