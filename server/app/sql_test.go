@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,13 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/wire"
+	"github.com/kalamdb/kalamdb/server/ws/wstest"
 )
 
 // exec runs statements that must succeed.
@@ -143,53 +140,21 @@ func TestDataSurvivesARestart(t *testing.T) {
 	}
 }
 
-// socket is a WebSocket client.
+// socket is a WebSocket client that compares changes.
 type socket struct {
+	*wstest.Client
 	t testing.TB
-	*websocket.Conn
 }
 
 func dial(t testing.TB, s *Server, user string) *socket {
-	conn, _, err := websocket.Dial(t.Context(), s.URL()+wire.PathWS, &websocket.DialOptions{HTTPHeader: map[string][]string{wire.HeaderUserID: {user}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.CloseNow() })
-	return &socket{t, conn}
-}
-
-func (c *socket) subscribe(sub wire.Subscription) wire.ServerMessage {
-	c.t.Helper()
-	b, err := json.Marshal(wire.ClientMessage{Type: wire.TypeSubscribe, Subscriptions: []wire.Subscription{sub}})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := c.Write(c.t.Context(), websocket.MessageText, b); err != nil {
-		c.t.Fatal(err)
-	}
-	return c.read()
-}
-
-func (c *socket) read() wire.ServerMessage {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
-	defer cancel()
-	_, b, err := c.Read(ctx)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var m wire.ServerMessage
-	if err := json.Unmarshal(b, &m); err != nil {
-		c.t.Fatalf("%v: %s", err, b)
-	}
-	return m
+	return &socket{wstest.Dial(t, s.URL(), user), t}
 }
 
 // want reads a change and compares kind, rows (without the system columns) and
 // old values.
 func (c *socket) want(kind, row string) wire.ServerMessage {
 	c.t.Helper()
-	m := c.read()
+	m := c.Read()
 	if m.Type != wire.TypeChange || m.ChangeType != kind || len(m.Rows) != 1 || !strings.HasPrefix(string(m.Rows[0]), row) {
 		c.t.Fatalf("got %+v %s, want %s of %s", m, m.Rows, kind, row)
 	}
@@ -203,14 +168,14 @@ func TestLiveQuery(t *testing.T) {
 	exec(t, s, "INSERT INTO app.notes VALUES (1, 'a', 'one'), (2, 'a', 'two'), (3, 'b', 'three')", ann...)
 	c := dial(t, s, "ann")
 	last := 1
-	ack := c.subscribe(wire.Subscription{
+	ack := c.Subscribe(wire.Subscription{
 		ID: "s", SQL: "SELECT id, body FROM app.notes WHERE room = $1", Params: []json.RawMessage{json.RawMessage(`"a"`)},
 		Options: &wire.SubscriptionOptions{LastRows: &last},
 	})
 	if ack.Type != wire.TypeSubscriptionAck || ack.LiveID == "" || ack.Seq == 0 || len(ack.Schema) != 2 {
 		t.Fatalf("%+v", ack)
 	}
-	if m := c.read(); m.Type != wire.TypeInitialData || len(m.Rows) != 1 || !m.Last || !strings.HasPrefix(string(m.Rows[0]), `{"id":2,"body":"two"`) {
+	if m := c.Read(); m.Type != wire.TypeInitialData || len(m.Rows) != 1 || !m.Last || !strings.HasPrefix(string(m.Rows[0]), `{"id":2,"body":"two"`) {
 		t.Fatalf("%+v %s", m, m.Rows)
 	}
 	exec(t, s, "INSERT INTO app.notes VALUES (4, 'a', 'bob')", wire.HeaderUserID, "bob")
@@ -231,7 +196,7 @@ func TestLiveQuery(t *testing.T) {
 		t.Errorf("%s", m.Rows)
 	}
 	exec(t, s, "KILL LIVE QUERY '"+ack.LiveID+"'")
-	if m = c.read(); m.Type != wire.TypeClosed || m.Reason != wire.ReasonKilled {
+	if m = c.Read(); m.Type != wire.TypeClosed || m.Reason != wire.ReasonKilled {
 		t.Errorf("%+v", m)
 	}
 }
@@ -248,7 +213,7 @@ func TestLiveQueryIsRefused(t *testing.T) {
 		"DELETE FROM app.notes":                        dberr.InvalidSQL,
 		"SELECT * FROM app.notes; DROP TABLE app.note": dberr.InvalidSQL,
 	} {
-		if m := c.subscribe(wire.Subscription{ID: "s", SQL: sql}); m.Type != wire.TypeError || m.SubscriptionID != "s" || m.Code != string(code) {
+		if m := c.Subscribe(wire.Subscription{ID: "s", SQL: sql}); m.Type != wire.TypeError || m.SubscriptionID != "s" || m.Code != string(code) {
 			t.Errorf("%s: %+v", sql, m)
 		}
 	}
@@ -265,7 +230,7 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	exec(t, s, schema)
 	sub := dial(t, s, "u0")
-	if m := sub.subscribe(wire.Subscription{ID: "s", SQL: "SELECT id FROM app.notes"}); m.Type != wire.TypeSubscriptionAck {
+	if m := sub.Subscribe(wire.Subscription{ID: "s", SQL: "SELECT id FROM app.notes"}); m.Type != wire.TypeSubscriptionAck {
 		t.Fatalf("%+v", m)
 	}
 	const writers = 8
@@ -297,7 +262,7 @@ func TestStopUnderLoad(t *testing.T) {
 	go func() { stopped <- s.Stop(t.Context()) }()
 	changes := 0
 	for {
-		m := sub.read()
+		m := sub.Read()
 		if m.Type == wire.TypeChange {
 			changes += len(m.Rows)
 			continue
