@@ -57,6 +57,12 @@ func (a *App) Interactive(ctx context.Context) error {
 
 	rl := a.shell()
 	for {
+		if a.room {
+			// On the last row of the screen the editor cannot go below its line
+			// and would take the row above for its own: make a row below.
+			fmt.Fprint(a.out, "\n\x1b[A")
+			a.out.Flush()
+		}
 		line, err := rl.Readline()
 		switch {
 		case errors.Is(err, readline.ErrInterrupt):
@@ -112,12 +118,27 @@ func (a *App) typed(ctx context.Context, line string) error {
 // shell sets the line editor up.
 func (a *App) shell() *readline.Shell {
 	rl := readline.NewShell(inputrc.WithApp("kalam"))
-	// The editor would ask the terminal where its cursor is and wait for the
-	// answer, which dumb terminals and pipes to a screen reader never give.
-	rl.Config.Set("cursor-position-probe", false)
+	probe, typed := tellsCursor(a.o.In, a.o.Out)
+	rl.Config.Set("cursor-position-probe", probe)
+	a.room = !probe
+	if typed != "" {
+		rl.Keys.Feed(false, []rune(typed)...)
+	}
 	rl.Config.Set("enable-bracketed-paste", true)
 	rl.Config.Set("bell-style", "none")
+	// Letters beyond ASCII are letters, not keys pressed with Meta.
+	rl.Config.Set("input-meta", true)
+	rl.Config.Set("output-meta", true)
+	rl.Config.Set("convert-meta", false)
 	rl.Config.Set("completion-ignore-case", true)
+	// TAB inserts what all candidates share and lists them; again TAB walks
+	// through the list.
+	rl.Config.Set("menu-complete-display-prefix", true)
+	for _, keymap := range []string{"emacs", "vi-insert"} {
+		if err := rl.Config.Bind(keymap, inputrc.Unescape(`\C-i`), "menu-complete", false); err != nil {
+			a.notice("Warning: TAB cannot be bound: %v", err)
+		}
+	}
 	rl.Prompt.Primary(func() string {
 		if a.colorOut {
 			return a.status.String() + promptText
@@ -153,7 +174,11 @@ func candidates(c *complete.Completer, line []rune, cursor int) readline.Complet
 		if (cand.Kind == complete.Keyword || cand.Kind == complete.Function) && word != "" && word == strings.ToLower(word) {
 			text = strings.ToLower(text)
 		}
-		values = append(values, readline.Completion{Value: text, Display: text, Description: cand.Help, Tag: string(cand.Kind)})
+		value := text
+		if cand.Kind == complete.Keyword {
+			value += " "
+		}
+		values = append(values, readline.Completion{Value: value, Display: text, Description: cand.Help, Tag: string(cand.Kind)})
 	}
 	out := readline.CompleteRaw(values)
 	out.PREFIX = word

@@ -294,6 +294,11 @@ func (s *streamer) showLine(ev link.Event) error {
 	at := ev.Time
 	if at.IsZero() {
 		at = time.Now()
+		if v, ok := ev.Row.Get("_updated"); ok {
+			if t, ok := v.(time.Time); ok {
+				at = t
+			}
+		}
 	}
 	op := operations[ev.Kind]
 	var b strings.Builder

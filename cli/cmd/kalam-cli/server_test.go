@@ -27,12 +27,13 @@ type testServer struct {
 	headers  []http.Header
 	conns    map[*wsConn]string // the subscription's name
 	changed  *sync.Cond
-	log      []string // change messages without name, seq = index+1
-	gone     chan struct{}
+	log      []string      // change messages without name, seq = index+1
+	slow     chan struct{} // gets one when SELECT slow has begun
+	gone     chan struct{} // gets one when it was cancelled
 }
 
 func newTestServer(t *testing.T) *testServer {
-	s := &testServer{conns: map[*wsConn]string{}, gone: make(chan struct{}, 16)}
+	s := &testServer{conns: map[*wsConn]string{}, slow: make(chan struct{}, 16), gone: make(chan struct{}, 16)}
 	s.changed = sync.NewCond(&s.mu)
 	mux := http.NewServeMux()
 	mux.HandleFunc(wire.PathSQL, s.sql)
@@ -94,6 +95,7 @@ func (s *testServer) sql(w http.ResponseWriter, r *http.Request) {
 		bw.Flush()
 	case strings.HasPrefix(sql, "SELECT slow"):
 		w.(http.Flusher).Flush()
+		s.slow <- struct{}{}
 		<-r.Context().Done()
 		s.gone <- struct{}{}
 	case strings.HasPrefix(sql, "SELEC"):
