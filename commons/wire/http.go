@@ -74,6 +74,9 @@ type Result struct {
 	ExecutionTimeMS *float64 `json:"execution_time_ms,omitempty"`
 	// Properties tell of the whole what the rows tell of its parts (DESCRIBE).
 	Properties json.RawMessage `json:"properties,omitempty"`
+	// Incomplete marks the rows of a statement that failed when some had been
+	// sent already; it is the last result of an answer whose status is error.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // Column names a result's column and its SQL type.

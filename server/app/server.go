@@ -86,6 +86,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			s.closeAll(ctx)
 		}
 	}()
+	if addr, ok := s.Addr().(*net.TCPAddr); ok {
+		s.cfg.Server.Port = addr.Port // what port 0 became; answers name it
+	}
 	secret, err := auth.Secret(s.cfg.Auth, s.cfg.Data.Dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)

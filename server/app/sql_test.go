@@ -201,6 +201,15 @@ func TestLiveQuery(t *testing.T) {
 	}
 }
 
+func TestSubscribeOverHTTPNamesTheSocket(t *testing.T) {
+	s := start(t, testConfig(t))
+	exec(t, s, schema)
+	a := exec(t, s, "SUBSCRIBE TO app.notes")
+	if want := `"ws_url":"ws://` + s.Addr().String() + wire.PathWS + `"`; !strings.Contains(rowsOf(a), want) {
+		t.Errorf("no %s in %s", want, a.Text)
+	}
+}
+
 func TestLiveQueryIsRefused(t *testing.T) {
 	s := start(t, testConfig(t))
 	exec(t, s, schema)

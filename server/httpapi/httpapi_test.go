@@ -378,7 +378,7 @@ func TestErrorAfterStreamingBegan(t *testing.T) {
 	if status != 200 || out.Status != wire.StatusError || out.Error == nil || out.Error.Code != "DIVISION_BY_ZERO" {
 		t.Fatalf("%d %s", status, text[len(text)-300:])
 	}
-	if len(out.Results) != 1 || out.Results[0].RowCount != 20_000 || !strings.Contains(text, `"row_count":20000,"incomplete":true}]`) {
+	if len(out.Results) != 1 || out.Results[0].RowCount != 20_000 || !out.Results[0].Incomplete {
 		t.Error(text[len(text)-300:])
 	}
 }
