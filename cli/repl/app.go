@@ -77,7 +77,6 @@ type App struct {
 	input   input
 
 	interactive bool // somebody types
-	room        bool // the line editor needs a free row below the prompt
 	outTTY      bool
 	colorOut    bool
 	colorErr    bool

@@ -16,6 +16,3 @@ func readable(f *os.File) (bool, error) {
 	}
 	return ev == windows.WAIT_OBJECT_0, nil
 }
-
-// tellsCursor is true: the console is asked by a call, not by its input.
-func tellsCursor(_, _ *os.File) (ok bool, typed string) { return true, "" }

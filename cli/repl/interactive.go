@@ -11,6 +11,7 @@ import (
 
 	"github.com/reeflective/readline"
 	"github.com/reeflective/readline/inputrc"
+	"golang.org/x/term"
 
 	"github.com/kalamdb/kalamdb/cli/complete"
 	"github.com/kalamdb/kalamdb/cli/history"
@@ -57,12 +58,7 @@ func (a *App) Interactive(ctx context.Context) error {
 
 	rl := a.shell()
 	for {
-		if a.room {
-			// On the last row of the screen the editor cannot go below its line
-			// and would take the row above for its own: make a row below.
-			fmt.Fprint(a.out, "\n\x1b[A")
-			a.out.Flush()
-		}
+		a.reserve(0)
 		line, err := rl.Readline()
 		switch {
 		case errors.Is(err, readline.ErrInterrupt):
@@ -118,11 +114,13 @@ func (a *App) typed(ctx context.Context, line string) error {
 // shell sets the line editor up.
 func (a *App) shell() *readline.Shell {
 	rl := readline.NewShell(inputrc.WithApp("kalam"))
-	probe, typed := tellsCursor(a.o.In, a.o.Out)
-	rl.Config.Set("cursor-position-probe", probe)
-	a.room = !probe
-	if typed != "" {
-		rl.Keys.Feed(false, []rune(typed)...)
+	// The editor would ask the terminal for its cursor at each key, and drops
+	// what is typed while the answer is on its way. Without asking it must have
+	// free rows below its line, which reserve sees to.
+	rl.Config.Set("cursor-position-probe", false)
+	rl.PasteTransformer = func(text string) string {
+		a.reserve(strings.Count(text, "\n"))
+		return text
 	}
 	rl.Config.Set("enable-bracketed-paste", true)
 	rl.Config.Set("bell-style", "none")
@@ -146,7 +144,13 @@ func (a *App) shell() *readline.Shell {
 		return promptText
 	})
 	rl.Prompt.Secondary(func() string { return "    -> " })
-	rl.AcceptMultiline = func(line []rune) bool { return isComplete(string(line)) }
+	rl.AcceptMultiline = func(line []rune) bool {
+		done := isComplete(string(line))
+		if !done {
+			a.reserve(1)
+		}
+		return done
+	}
 	if a.colorOut {
 		rl.SyntaxHighlighter = highlight
 	}
@@ -162,6 +166,20 @@ func (a *App) shell() *readline.Shell {
 	}
 	rl.Completer = func(line []rune, cursor int) readline.Completions { return candidates(c, line, cursor) }
 	return rl
+}
+
+// reserve makes free rows below the cursor, by scrolling when there are none:
+// for further lines, as many as are about to come, and for the list of
+// completions.
+func (a *App) reserve(lines int) {
+	_, height, err := term.GetSize(int(a.o.Out.Fd()))
+	if err != nil {
+		return
+	}
+	if n := min(lines+5, height-2); n > 0 {
+		fmt.Fprintf(a.out, "%s\x1b[%dA", strings.Repeat("\n", n), n)
+		a.out.Flush()
+	}
 }
 
 // candidates puts the completions into the editor's form.
