@@ -16,7 +16,7 @@ import (
 // since 1970 do.
 const (
 	MinDate      = -2440588
-	MaxDate      = 2145031948
+	MaxDate      = 2145042905
 	MinTimestamp = MinDate * microsPerDay
 	MaxTimestamp = 1<<63 - 2
 )
@@ -494,11 +494,15 @@ func (r *dateTimeReader) word(now time.Time) error {
 		r.i++
 	}
 	w = r.s[start:r.i]
-	if loc, ok := LoadZone(w); ok && !r.dt.hasZone {
-		r.dt.hasZone, r.dt.loc = true, loc
-		return nil
+	// Only what looks like a zone is looked up, which may read files.
+	named := strings.IndexByte(w, '/') >= 0
+	if _, short := abbreviations[w]; (named || short) && !r.dt.hasZone {
+		if loc, ok := LoadZone(w); ok {
+			r.dt.hasZone, r.dt.loc = true, loc
+			return nil
+		}
 	}
-	if strings.IndexByte(w, '/') >= 0 {
+	if named {
 		return dberr.Newf(dberr.TypeMismatch, "time zone %s not recognized", quote(w)).WithState("22023")
 	}
 	return r.bad()
