@@ -114,7 +114,7 @@ func (st *statement) prepareText(ctx context.Context, state *table.State, text s
 func (st *statement) environment(state *table.State) *exec.Env {
 	e := st.s.e
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	st.view = table.View{Store: e.store, State: state, User: st.s.principal.User, Now: now, System: st}
+	st.view.Reset(e.store, state, st.s.principal.User, now, st)
 	st.env = exec.Env{
 		Snapshot: &st.view, Now: now,
 		User: st.s.principal.User, Role: st.s.principal.Role, Namespace: st.namespace,

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
@@ -27,9 +28,20 @@ type View struct {
 	Now time.Time
 	// System opens the server's own tables; nil: there are none.
 	System System
+
+	// first is where the first stored table is put, mostly the only one.
+	first storedTable
+	used  atomic.Bool
 }
 
 var _ exec.Snapshot = (*View)(nil)
+
+// Reset makes the view one of another state. Tables that were opened from it
+// are no longer of use.
+func (v *View) Reset(s *Store, st *State, user ident.UserID, now time.Time, system System) {
+	v.Store, v.State, v.User, v.Now, v.System = s, st, user, now, system
+	v.used.Store(false)
+}
 
 // Table implements exec.Snapshot.
 func (v *View) Table(ctx context.Context, t *ddl.Table) (exec.Table, error) {
@@ -54,7 +66,12 @@ func (v *View) stored(t *ddl.Table, p kv.Partition) (exec.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storedTable{v: v, t: t, c: c, p: p}, nil
+	s := &v.first
+	if v.used.Swap(true) {
+		s = new(storedTable)
+	}
+	*s = storedTable{v: v, t: t, c: c, p: p}
+	return s, nil
 }
 
 func (v *View) stream(t *ddl.Table) (exec.Table, error) {
