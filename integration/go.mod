@@ -4,22 +4,21 @@ go 1.26.0
 
 require (
 	github.com/kalamdb/kalamdb/commons v0.0.0
-	github.com/kalamdb/kalamdb/store v0.0.0
-	github.com/kalamdb/kalamdb/sql v0.0.0
-	github.com/kalamdb/kalamdb/live v0.0.0
-	github.com/kalamdb/kalamdb/core v0.0.0
-	github.com/kalamdb/kalamdb/server v0.0.0
 	github.com/kalamdb/kalamdb/link v0.0.0
-	github.com/kalamdb/kalamdb/cli v0.0.0
+)
+
+require (
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/creack/pty v1.1.24
 )
 
 replace (
-	github.com/kalamdb/kalamdb/commons => ../commons
-	github.com/kalamdb/kalamdb/store => ../store
-	github.com/kalamdb/kalamdb/sql => ../sql
-	github.com/kalamdb/kalamdb/live => ../live
-	github.com/kalamdb/kalamdb/core => ../core
-	github.com/kalamdb/kalamdb/server => ../server
-	github.com/kalamdb/kalamdb/link => ../link
 	github.com/kalamdb/kalamdb/cli => ../cli
+	github.com/kalamdb/kalamdb/commons => ../commons
+	github.com/kalamdb/kalamdb/core => ../core
+	github.com/kalamdb/kalamdb/link => ../link
+	github.com/kalamdb/kalamdb/live => ../live
+	github.com/kalamdb/kalamdb/server => ../server
+	github.com/kalamdb/kalamdb/sql => ../sql
+	github.com/kalamdb/kalamdb/store => ../store
 )

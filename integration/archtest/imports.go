@@ -52,21 +52,24 @@ type engineRule struct {
 var engines = []engineRule{
 	{"github.com/dgraph-io/badger/v4", []string{"store/kv/badgerkv"}},
 	{"github.com/tidwall/btree", []string{"store/kv/memkv"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"sql", "core", "live"}},
+	{"github.com/minio/minio-go/v7", []string{"store/object/s3"}},
+	{"github.com/parquet-go/parquet-go", []string{"store/segment"}},
+	{"github.com/apache/arrow-go/v18", []string{"store/segment"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"sql", "core", "live", "store/segment"}},
 	{"github.com/gofrs/flock", []string{"core"}},
-	{"github.com/oklog/ulid/v2", []string{"sql/builtin"}},
 	{"github.com/coder/websocket", []string{"server/ws", "link"}},
 	{"github.com/lestrrat-go/jwx/v2", []string{"server/auth"}},
 	{"github.com/pelletier/go-toml/v2", []string{"server/config", "cli/config"}},
 	{"github.com/urfave/cli/v2", []string{"server", "cli"}},
-	{"github.com/c-bata/go-prompt", []string{"cli/repl", "cli/complete"}},
-	{"github.com/jedib0t/go-pretty/v6", []string{"cli/render"}},
+	{"github.com/reeflective/readline", []string{"cli/repl"}},
+	{"github.com/jedib0t/go-pretty/v6", []string{"cli/render", "cli/repl"}},
 	{"github.com/mattn/go-runewidth", []string{"cli"}},
 	{"golang.org/x/term", []string{"cli"}},
-	{"golang.org/x/sys", []string{"store", "core"}},
+	{"golang.org/x/sys", []string{"store", "core", "cli/repl"}},
 }
 
-// testEngines are third-party modules for tests only, in any package.
+// testEngines are third-party modules for tests only: in test files, and in
+// the packages of integration, which is nothing but tests.
 var testEngines = []string{
 	"go.uber.org/goleak",
 	"github.com/creack/pty",

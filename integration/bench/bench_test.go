@@ -1,0 +1,209 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/wire"
+	"github.com/kalamdb/kalamdb/integration/harness"
+	"github.com/kalamdb/kalamdb/link"
+)
+
+// emptyServer makes this test binary serve an empty handler instead of
+// running tests: the floor of any request over HTTP.
+const emptyServer = "KALAMDB_BENCH_EMPTY_SERVER"
+
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(emptyServer); addr != "" {
+		err := http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "{}")
+		}))
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	harness.Main(m)
+}
+
+func startEmpty(b *testing.B) (url string) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), emptyServer+"="+addr)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	url = "http://" + addr
+	for range 500 {
+		if resp, err := http.Get(url); err == nil {
+			_ = resp.Body.Close()
+			return url
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	b.Fatal("the empty server did not start")
+	return ""
+}
+
+// post sends one request and reads the whole answer.
+func post(b *testing.B, c *http.Client, url string, body []byte) []byte {
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %v %s", resp.Status, err, answer)
+	}
+	return answer
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// BenchmarkPointQuery is a primary-key lookup over HTTP beside a handler that
+// does nothing, in turns, on one connection each.
+func BenchmarkPointQuery(b *testing.B) {
+	server := harness.Start(b)
+	admin := server.Admin(b)
+	harness.Exec(b, admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, room TEXT, body TEXT)")
+	for i := range 1000 {
+		harness.Exec(b, admin, "INSERT INTO app.t VALUES ($1, $2, $3)", i, "lobby", "hello")
+	}
+	empty := startEmpty(b)
+	client := &http.Client{Transport: &http.Transport{}}
+	body := []byte(`{"sql":"SELECT id, room, body FROM app.t WHERE id = $1","params":[500]}`)
+	if answer := post(b, client, server.URL+wire.PathSQL, body); !bytes.Contains(answer, []byte(`"rows":[{"id":500,`)) {
+		b.Fatalf("the answer is %s", answer)
+	}
+	var query, floor []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		post(b, client, server.URL+wire.PathSQL, body)
+		middle := time.Now()
+		post(b, client, empty+wire.PathSQL, body)
+		query, floor = append(query, middle.Sub(start)), append(floor, time.Since(middle))
+	}
+	q, f := median(query), median(floor)
+	b.ReportMetric(float64(q.Nanoseconds()), "query-ns")
+	b.ReportMetric(float64(f.Nanoseconds()), "empty-ns")
+	b.ReportMetric(float64(q)/float64(f), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkDurableInserts compares single-row inserts, each synced before it
+// is acknowledged, on sixteen connections and on one, in turns.
+func BenchmarkDurableInserts(b *testing.B) {
+	server := harness.Start(b)
+	admin := server.Admin(b)
+	harness.Exec(b, admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, body TEXT)")
+	var id atomic.Int64
+	round := func(clients int) float64 {
+		const length = 400 * time.Millisecond
+		ctx, cancel := context.WithTimeout(context.Background(), length)
+		defer cancel()
+		var done atomic.Int64
+		var wg sync.WaitGroup
+		start := time.Now()
+		for range clients {
+			c := admin.With(link.WithUser("writer"))
+			wg.Go(func() {
+				defer c.Close()
+				for ctx.Err() == nil {
+					if _, err := c.Exec(context.Background(), "INSERT INTO app.t VALUES ($1, 'hello')", id.Add(1)); err != nil {
+						b.Error(err)
+						return
+					}
+					done.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		return float64(done.Load()) / time.Since(start).Seconds()
+	}
+	round(16)
+	var one, sixteen float64
+	rounds := 0
+	for b.Loop() {
+		one += round(1)
+		sixteen += round(16)
+		rounds++
+	}
+	b.ReportMetric(one/float64(rounds), "inserts/s-1")
+	b.ReportMetric(sixteen/float64(rounds), "inserts/s-16")
+	b.ReportMetric(sixteen/one, "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkStart is the time from executing the server to the answer of its
+// first query, on a data directory that has been used before, and the memory
+// that it then holds.
+func BenchmarkStart(b *testing.B) {
+	server := harness.Start(b)
+	harness.Exec(b, server.Admin(b), "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, body TEXT); INSERT INTO app.t VALUES (1, 'hello')")
+	body := []byte(`{"sql":"SELECT body FROM app.t WHERE id = 1"}`)
+	var times []time.Duration
+	var resident float64
+	for b.Loop() {
+		server.Stop()
+		start := time.Now()
+		server.Restart()
+		post(b, http.DefaultClient, server.URL+wire.PathSQL, body)
+		times = append(times, time.Since(start))
+		resident = max(resident, residentMB(b, server.PID()))
+	}
+	b.ReportMetric(float64(median(times).Milliseconds()), "first-query-ms")
+	b.ReportMetric(resident, "resident-MB")
+	b.ReportMetric(0, "ns/op")
+}
+
+func residentMB(b *testing.B, pid int) float64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		b.Skipf("the memory of a process is read from /proc: %v", err)
+	}
+	for _, line := range strings.Split(string(status), "\n") {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kb) / 1024
+		}
+	}
+	b.Fatal("the process has no VmRSS")
+	return 0
+}
