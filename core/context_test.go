@@ -1,0 +1,129 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func newStatementContext(parent context.Context, limit time.Duration) (*statementContext, context.CancelCauseFunc) {
+	stopped, stop := context.WithCancelCause(context.Background())
+	return &statementContext{Context: parent, deadline: time.Now().Add(limit), stopped: stopped}, stop
+}
+
+func TestStatementContext(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(cancel, stop func())
+		want error
+	}{
+		"deadline":       {func(_, _ func()) { time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
+		"caller":         {func(cancel, _ func()) { cancel() }, context.Canceled},
+		"engine stopped": {func(_, stop func()) { stop() }, errStopped},
+	} {
+		for _, waits := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ctx, stop := newStatementContext(parent, time.Second)
+				defer ctx.end()
+				defer stop(errStopped)
+				if ctx.Err() != nil {
+					t.Fatalf("%s: ended at once: %v", name, ctx.Err())
+				}
+				var child context.Context
+				if waits {
+					var end context.CancelFunc
+					child, end = context.WithCancel(ctx) // waits on Done
+					defer end()
+				}
+				c.end(cancel, func() { stop(errStopped) })
+				if waits {
+					<-ctx.Done()
+					<-child.Done()
+				}
+				if err := context.Cause(ctx); !errors.Is(err, c.want) || !errors.Is(ctx.Err(), c.want) {
+					t.Errorf("%s: cause %v, error %v, want %v", name, err, ctx.Err(), c.want)
+				}
+				select {
+				case <-ctx.Done():
+				default:
+					t.Errorf("%s: Done is open", name)
+				}
+			})
+		}
+	}
+}
+
+func TestStatementContextEndsItsChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := newStatementContext(context.Background(), time.Hour)
+		defer stop(errStopped)
+		child, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if d, ok := child.Deadline(); !ok || time.Until(d) != time.Hour {
+			t.Errorf("the deadline is %v, %v", d, ok)
+		}
+		ctx.end()
+		<-child.Done()
+	})
+}
+
+func TestTurns(t *testing.T) {
+	var tr turns
+	give, err := tr.take(t.Context(), "row")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tr.take(ctx, "row"); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting with an ended context: %v", err)
+	}
+	other, err := tr.take(t.Context(), "other row")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	n, had := 0, make(chan struct{})
+	go func() {
+		parallel(8, func(int) {
+			give, err := tr.take(t.Context(), "row")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			n++ // the race detector would see two at once
+			give()
+			give()
+		})
+		close(had)
+	}()
+	give()
+	<-had
+	if n != 8 || len(tr.m) != 0 {
+		t.Errorf("%d turns, %d left behind", n, len(tr.m))
+	}
+}
+
+func TestGate(t *testing.T) {
+	var g gate
+	if !g.enter() || !g.enter() {
+		t.Fatal("an open gate is closed")
+	}
+	g.close()
+	if g.enter() || !g.isClosed() {
+		t.Fatal("a closed gate is open")
+	}
+	done := g.drained()
+	g.leave()
+	select {
+	case <-done:
+		t.Fatal("drained with one inside")
+	default:
+	}
+	g.leave()
+	<-done
+	<-g.drained()
+}
