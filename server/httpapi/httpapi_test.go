@@ -607,6 +607,28 @@ func TestShapeCache(t *testing.T) {
 	}
 }
 
+// FuzzBody sends anything as a body: the answer is JSON and blames the client.
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{
+		`{"sql":"SELECT 1","params":[1,"a",null,true,1.5,{"x":[]}],"namespace_id":"n","options":{"rows":"array","int64":"string"}}`,
+		`{"sql":"x","params":[1e400]}`, `{"sql":"\ud800"}`, `[[[[`, `{"sql":{}}`, "{\"sql\":\"\xff\"}",
+	} {
+		f.Add([]byte(s))
+	}
+	srv := serve(f, oneRow)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest("POST", wire.PathSQL, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Host, r.RemoteAddr = "localhost", "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		srv.handler.ServeHTTP(w, r)
+		var out wire.SQLResponse
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || w.Code >= 500 || (w.Code == 200) != (out.Status == wire.StatusSuccess) {
+			t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+		}
+	})
+}
+
 // bench sends one request again and again on one connection.
 func bench(b *testing.B, url string) {
 	client := &http.Client{Transport: &http.Transport{}}
