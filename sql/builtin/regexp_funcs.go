@@ -68,7 +68,7 @@ func init() {
 		}
 		return textArray(parts), nil
 	})
-	s.def("substring(text, text) text; substr(text, text) text", "Gives what a regular expression matches, or its first group.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+	s.def("substring(text, text) text", "Gives what a regular expression matches, or its first group.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		re, err := Regexp(a[1].Str(), "")
 		if err != nil {
 			return sqltype.Value{}, err

@@ -67,14 +67,24 @@ func (g generator) boolean(depth int) string {
 		func() string { return fmt.Sprintf("(i %sIN (1, 2, 3, -1))", not) },
 		func() string { return fmt.Sprintf("(s %sIN ('a', 'abc', %s))", not, g.text(d)) },
 		func() string { return fmt.Sprintf("(%s %sBETWEEN -3 AND %s)", g.number(d), not, g.number(d)) },
-		func() string { return fmt.Sprintf("(%s %sLIKE '%s')", g.text(d), not, g.word("a%", "%b%", "%c", "_b_", "", "a\\%b", "%l_o%w%")) },
-		func() string { return fmt.Sprintf("(%s %sILIKE %s)", g.text(d), not, g.word("'A%'", "'%B%'", "s", "t || '%'")) },
+		func() string {
+			return fmt.Sprintf("(%s %sLIKE '%s')", g.text(d), not, g.word("a%", "%b%", "%c", "_b_", "", "a\\%b", "%l_o%w%"))
+		},
+		func() string {
+			return fmt.Sprintf("(%s %sILIKE %s)", g.text(d), not, g.word("'A%'", "'%B%'", "s", "t || '%'"))
+		},
 		func() string { return fmt.Sprintf("(%s IS %sNULL)", g.number(d), not) },
-		func() string { return fmt.Sprintf("(%s IS %s%s)", g.boolean(d), not, g.word("TRUE", "FALSE", "UNKNOWN")) },
+		func() string {
+			return fmt.Sprintf("(%s IS %s%s)", g.boolean(d), not, g.word("TRUE", "FALSE", "UNKNOWN"))
+		},
 		func() string { return fmt.Sprintf("(%s = %s (a))", g.number(d), g.word("ANY", "ALL")) },
-		func() string { return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", g.boolean(d), g.boolean(d), g.boolean(d)) },
+		func() string {
+			return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", g.boolean(d), g.boolean(d), g.boolean(d))
+		},
 		func() string { return fmt.Sprintf("coalesce(%s, %s)", g.boolean(d), g.boolean(d)) },
-		func() string { return fmt.Sprintf("((i, s) %s (%s, 'abc'))", g.word("=", "<", "<>", ">="), g.number(d)) },
+		func() string {
+			return fmt.Sprintf("((i, s) %s (%s, 'abc'))", g.word("=", "<", "<>", ">="), g.number(d))
+		},
 	)
 }
 
@@ -84,13 +94,21 @@ func (g generator) number(depth int) string {
 	}
 	d := depth - 1
 	return g.one(
-		func() string { return fmt.Sprintf("(%s %s %s)", g.number(d), g.word("+", "-", "*", "/", "%"), g.number(d)) },
-		func() string { return fmt.Sprintf("CASE WHEN %s THEN %s WHEN %s THEN %s END", g.boolean(d), g.number(d), g.boolean(d), g.number(d)) },
-		func() string { return fmt.Sprintf("CASE %s WHEN 1 THEN %s ELSE %s END", g.number(d), g.number(d), g.number(d)) },
+		func() string {
+			return fmt.Sprintf("(%s %s %s)", g.number(d), g.word("+", "-", "*", "/", "%"), g.number(d))
+		},
+		func() string {
+			return fmt.Sprintf("CASE WHEN %s THEN %s WHEN %s THEN %s END", g.boolean(d), g.number(d), g.boolean(d), g.number(d))
+		},
+		func() string {
+			return fmt.Sprintf("CASE %s WHEN 1 THEN %s ELSE %s END", g.number(d), g.number(d), g.number(d))
+		},
 		func() string { return fmt.Sprintf("coalesce(%s, %s, 5)", g.number(d), g.number(d)) },
 		func() string { return fmt.Sprintf("nullif(%s, %s)", g.number(d), g.number(d)) },
 		func() string { return fmt.Sprintf("length(%s)", g.text(d)) },
-		func() string { return fmt.Sprintf("(%s)::%s", g.number(d), g.word("int", "bigint", "numeric", "numeric(6,2)", "smallint")) },
+		func() string {
+			return fmt.Sprintf("(%s)::%s", g.number(d), g.word("int", "bigint", "numeric", "numeric(6,2)", "smallint"))
+		},
 		func() string { return fmt.Sprintf("TRY_CAST(%s AS int)", g.text(d)) },
 		func() string { return fmt.Sprintf("abs(%s)", g.number(d)) },
 		func() string { return fmt.Sprintf("greatest(%s, %s)", g.number(d), g.number(d)) },
@@ -104,7 +122,9 @@ func (g generator) text(depth int) string {
 	d := depth - 1
 	return g.one(
 		func() string { return fmt.Sprintf("(%s || %s)", g.text(d), g.text(d)) },
-		func() string { return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", g.boolean(d), g.text(d), g.text(d)) },
+		func() string {
+			return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", g.boolean(d), g.text(d), g.text(d))
+		},
 		func() string { return fmt.Sprintf("coalesce(%s, %s)", g.text(d), g.text(d)) },
 		func() string { return fmt.Sprintf("upper(%s)", g.text(d)) },
 		func() string { return fmt.Sprintf("substr(%s, 2, 3)", g.text(d)) },
