@@ -10,8 +10,23 @@ import (
 	"github.com/kalamdb/kalamdb/link"
 )
 
-// minColumn is how narrow a column may become to fit the terminal.
+// minColumn is how narrow a column of text may become to fit the terminal.
 const minColumn = 6
+
+// minTime keeps the seconds of a timestamp.
+const minTime = 20
+
+// least is how narrow a column may become: half a number would be another
+// number.
+func least(c link.Column, width int) int {
+	switch {
+	case numeric(c.Type):
+		return width
+	case c.Type == "TIMESTAMP":
+		return min(width, minTime)
+	}
+	return min(width, minColumn)
+}
 
 // maxSampleBytes bounds the text that is kept while the widths are not known.
 const maxSampleBytes = 16 << 20
@@ -97,8 +112,14 @@ func (t *tablePrinter) begin() error {
 		col := i % len(t.cols)
 		widths[col] = max(widths[col], Width(c.text))
 	}
-	if t.o.Width > 0 && !shrink(widths, t.o.Width-1-3*len(widths)) {
-		return t.expand()
+	if t.o.Width > 0 {
+		floors := make([]int, len(widths))
+		for i, c := range t.cols {
+			floors[i] = least(c, widths[i])
+		}
+		if !shrink(widths, floors, t.o.Width-1-3*len(widths)) {
+			return t.expand()
+		}
 	}
 	t.widths = widths
 	if err := t.rule(t.box.TopLeft, t.box.TopSeparator, t.box.TopRight); err != nil {
@@ -133,45 +154,34 @@ func (t *tablePrinter) begin() error {
 	return nil
 }
 
-// shrink makes the widest columns narrower until all fit into the space. It
-// tells whether that was possible.
-func shrink(widths []int, space int) bool {
-	total := 0
-	for _, w := range widths {
+// shrink makes the widest columns narrower, none below its floor, until all fit
+// into the space. It tells whether that was possible.
+func shrink(widths, floors []int, space int) bool {
+	total, floor := 0, 0
+	for i, w := range widths {
 		total += w
+		floor += floors[i]
 	}
-	if total <= space {
-		return true
-	}
-	least := 0
-	for _, w := range widths {
-		least += min(w, minColumn)
-	}
-	if least > space {
+	if total > space && floor > space {
 		return false
 	}
 	for total > space {
-		// Take the widest down to the next one, or as far as needed.
-		widest, next, count := 0, 0, 0
-		for _, w := range widths {
-			switch {
-			case w > widest:
-				next, widest, count = widest, w, 1
-			case w == widest:
-				count++
-			case w > next:
-				next = w
-			}
-		}
-		cut := min(widest-max(next, minColumn), (total-space+count-1)/count)
-		cut = max(cut, 1)
+		widest := -1
 		for i, w := range widths {
-			if w == widest && total > space {
-				d := min(cut, total-space)
-				widths[i] -= d
-				total -= d
+			if w > floors[i] && (widest < 0 || w > widths[widest]) {
+				widest = i
 			}
 		}
+		// Down to the second widest at least, so that few steps are needed.
+		next := floors[widest]
+		for i, w := range widths {
+			if i != widest && w > floors[i] {
+				next = max(next, w-1)
+			}
+		}
+		cut := min(max(widths[widest]-next, 1), total-space)
+		widths[widest] -= cut
+		total -= cut
 	}
 	return true
 }

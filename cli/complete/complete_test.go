@@ -1,0 +1,96 @@
+package complete
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func completer() *Completer {
+	n := &Names{}
+	n.Set([]string{"app", "shop"}, map[string][]string{"app": {"messages", "members"}, "shop": {"orders"}},
+		map[string][]string{"app.messages": {"content", "room"}, "app.members": {"name"}, "shop.orders": {"total"}})
+	return &Completer{Names: n, Namespace: func() string { return "app" },
+		Commands:  []Candidate{{Text: `\connect`, Kind: Command}, {Text: `\config`, Kind: Command}, {Text: `\d`, Kind: Command}},
+		Arguments: func(c string) []string { return map[string][]string{`\format`: {"json", "csv"}}[c] }}
+}
+
+func TestComplete(t *testing.T) {
+	for _, tc := range []struct{ line, want, not string }{
+		{"", "SELECT INSERT UPDATE DELETE CREATE DROP ALTER SHOW DESCRIBE", "FROM messages"},
+		{"SEL", "SELECT", "INSERT"},
+		{"sel", "SELECT", ""},
+		{"CRE", "CREATE", "SELECT"},
+		{"CREATE", "CREATE", ""},
+		{"CREATE ", "TABLE NAMESPACE", "SELECT"},
+		{"SELECT 1; SEL", "SELECT", ""},
+		{"SELECT * FROM ", "messages app.messages shop.orders", "orders SELECT"},
+		{"SELECT * FROM app.me", "app.messages app.members", "shop.orders"},
+		{"SELECT * FROM messages WHERE ro", "room", "total"},
+		{"SELECT * FROM messages W", "WHERE WHEN", "SELECT"},
+		{"SELECT * FROM t ORDER ", "BY", "FROM"},
+		{"SELECT COU", "COUNT(", ""},
+		{"SELECT * FROM t GR", "GREATEST(", ""},
+		{"SELECT * FROM t L", "LIMIT LEFT LIKE", ""},
+		{"INSERT ", "INTO", "FROM"},
+		{"USE ", "app shop", "messages"},
+		{"SELECT 'sel", "", "SELECT"},
+		{`\con`, `\connect \config`, `\d`},
+		{`\format j`, "json", "csv"},
+		{`\d `, "messages", ""},
+		{"\n SUBSCRIBE ", "TO", ""},
+	} {
+		_, got := completer().Complete([]rune(tc.line), len([]rune(tc.line)))
+		has := map[string]bool{}
+		for _, c := range got {
+			if has[c.Text] {
+				t.Errorf("%q offers %s twice", tc.line, c.Text)
+			}
+			has[c.Text] = true
+		}
+		for _, w := range strings.Fields(tc.want) {
+			if !has[w] {
+				t.Errorf("%q does not offer %s but %v", tc.line, w, got)
+			}
+		}
+		for _, w := range strings.Fields(tc.not) {
+			if has[w] {
+				t.Errorf("%q offers %s", tc.line, w)
+			}
+		}
+	}
+}
+
+func TestEveryRequiredKeyword(t *testing.T) {
+	all := " " + strings.Join(Keywords(), " | ") + " "
+	for _, k := range strings.Split("SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, SHOW, DESCRIBE, SUBSCRIBE, FROM, WHERE, ORDER BY, GROUP BY, LIMIT, OFFSET, JOIN, INNER, LEFT, RIGHT, OUTER", ", ") {
+		if !strings.Contains(all, " "+k+" ") {
+			t.Errorf("no %s", k)
+		}
+	}
+}
+
+func TestWithoutNames(t *testing.T) {
+	c := &Completer{}
+	if _, got := c.Complete([]rune("SELECT * FROM "), 14); len(got) != 0 {
+		t.Errorf("offers %v", got)
+	}
+	c.Complete([]rune(""), 5)
+}
+
+func BenchmarkComplete(b *testing.B) {
+	n := &Names{}
+	tables, columns := map[string][]string{}, map[string][]string{}
+	for i := range 1000 {
+		name := "table" + strings.Repeat("x", i%7) + time.Duration(i).String()
+		tables["app"] = append(tables["app"], name)
+		columns["app."+name] = []string{"id", "created_at", "content", "room"}
+	}
+	n.Set([]string{"app"}, tables, columns)
+	c := &Completer{Names: n}
+	line := []rune("SELECT id FROM app.t")
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Complete(line, len(line))
+	}
+}
