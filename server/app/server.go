@@ -63,7 +63,8 @@ type Server struct {
 	pprof    *debug.Pprof
 	base     context.Context // of every request
 	cancel   context.CancelCauseFunc
-	served   chan error // what http.Serve ended with
+	served   chan error    // what http.Serve ended with
+	ended    chan struct{} // closed when it has; nil before it begins
 }
 
 // New makes a server that is not started. The configuration has been checked,
@@ -117,7 +118,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			return fmt.Errorf("%w: %w", ErrListen, err)
 		}
 	}
-	go func() { s.served <- s.http.Serve(s.listener) }()
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		s.served <- s.http.Serve(s.listener)
+	}()
 	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
 	}
@@ -209,6 +214,9 @@ func (s *Server) closeAll(ctx context.Context) error {
 		if s.http.Shutdown(late) != nil {
 			_ = s.http.Close()
 		}
+	}
+	if s.ended != nil {
+		<-s.ended // it closes the listener
 	} else if s.listener != nil {
 		errs = append(errs, s.listener.Close())
 	}
