@@ -85,6 +85,23 @@ func TestStatements(t *testing.T) {
 	})
 }
 
+func TestCreateTableAs(t *testing.T) {
+	forBackends(t, func(t *testing.T, d *db) {
+		d.must(admin, "CREATE NAMESPACE app")
+		d.script([]step{
+			{sql: "CREATE SHARED TABLE app.a AS SELECT i AS id, 'n' || i AS name, i / 2.0 AS half FROM generate_series(1, 3) AS g(i)", want: "-- Table app.a created, 3 rows inserted"},
+			{sql: "SELECT id, name FROM app.a ORDER BY id", want: "1|n1\n2|n2\n3|n3"},
+			{sql: "CREATE TABLE IF NOT EXISTS app.a AS SELECT 1 AS x", want: "-- Table app.a exists already"},
+			{sql: "CREATE TABLE app.a AS SELECT 1 AS x", want: "!ALREADY_EXISTS app.a"},
+			{sql: "CREATE USER TABLE app.b (x, y) AS SELECT id, name FROM app.a WHERE id > 1", want: "-- Table app.b created, 2 rows inserted"},
+			{sql: "SELECT x, y FROM app.b ORDER BY x", want: "2|n2\n3|n3"},
+			{sql: "CREATE TABLE app.c AS SELECT 10 / (id - 2) AS q FROM app.a", want: "!DIVISION_BY_ZERO "},
+			{sql: "SELECT * FROM app.c", want: "!TABLE_NOT_FOUND app.c"},
+			{sql: "CREATE TABLE app.d AS SELECT * FROM app.nope", want: "!TABLE_NOT_FOUND app.nope"},
+		})
+	})
+}
+
 func TestStreamStatements(t *testing.T) {
 	d := openDB(t, testConfig(config.BackendMemory, ""))
 	d.must(admin, "CREATE NAMESPACE app; CREATE STREAM TABLE app.s (id INT, body TEXT) TTL 1h MAX_BUFFER 3")

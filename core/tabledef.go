@@ -34,16 +34,29 @@ func (st *statement) createTable(ctx context.Context, state *table.State, x *ast
 		return st.at(err, x.Name.Pos)
 	}
 	if x.Query != nil {
-		return unsupported("CREATE TABLE AS")
+		return st.createTableAs(ctx, state, x, ns)
 	}
+	created, err := st.define(ctx, x, ns)
+	switch {
+	case err != nil:
+		return err
+	case created == nil:
+		return st.answer(fmt.Sprintf("Table %s.%s exists already", ns, x.Name.Name))
+	}
+	return st.answer(fmt.Sprintf("Table %s created", created.Ident()))
+}
+
+// define creates a table from its columns. It gives nil for one that was there
+// already.
+func (st *statement) define(ctx context.Context, x *ast.CreateTable, ns ident.NamespaceID) (*ddl.Table, error) {
 	def, err := catalog.Define(x, st.text, ns, func(d ast.Expr, t sqltype.Type) (string, error) {
 		return st.checkDefault(ctx, d, t)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if def.Storage != "" && def.Storage != sysname.DefaultStorage {
-		return dberr.Newf(dberr.NotFound, "Storage '%s' does not exist.", def.Storage).
+		return nil, dberr.Newf(dberr.NotFound, "Storage '%s' does not exist.", def.Storage).
 			WithHint("SELECT storage_id FROM system.storages lists the storages.").At(x.Pos.In(st.text))
 	}
 	var created *ddl.Table
@@ -53,12 +66,9 @@ func (st *statement) createTable(ctx context.Context, state *table.State, x *ast
 		return err
 	})
 	if err != nil {
-		return st.at(err, x.Name.Pos)
+		return nil, st.at(err, x.Name.Pos)
 	}
-	if created == nil {
-		return st.answer(fmt.Sprintf("Table %s exists already", def.Ident()))
-	}
-	return st.answer(fmt.Sprintf("Table %s created", def.Ident()))
+	return created, nil
 }
 
 // checkDefault checks a DEFAULT expression: it reads no columns and no tables,
@@ -206,32 +216,15 @@ func (st *statement) dropTable(ctx context.Context, x *ast.DropTable) error {
 func (st *statement) truncate(ctx context.Context, x *ast.Truncate) error {
 	var total int64
 	for i := range x.Tables {
-		n, err := st.truncateOne(ctx, &x.Tables[i])
+		t := x.Tables[i]
+		t.Pos = 0
+		n, err := st.modifyText(ctx, ast.SQL(&ast.Delete{Table: t}), nil)
 		if err != nil {
 			return st.at(err, x.Tables[i].Pos)
 		}
 		total += n
 	}
 	return st.sink.End(Outcome{RowCount: total, Message: plural(total, "row") + " deleted"})
-}
-
-func (st *statement) truncateOne(ctx context.Context, name *ast.TableName) (int64, error) {
-	t := *name
-	t.Pos = 0
-	whole, params := st.text, st.params
-	st.text, st.params = ast.SQL(&ast.Delete{Table: t}), nil
-	defer func() { st.text, st.params = whole, params }()
-	state := st.s.e.store.Acquire()
-	defer func() { state.Release() }()
-	prep, err := st.prepare(ctx, state)
-	if err != nil {
-		return 0, placeless(err)
-	}
-	if prep.Kind() != sql.Modify {
-		return 0, dberr.New(dberr.Unsupported, "The table cannot be truncated.")
-	}
-	n, _, err := st.modify(ctx, &state, prep)
-	return n, placeless(err)
 }
 
 // placeless takes the place out of an error that is about another text.
