@@ -38,6 +38,8 @@ const (
 	cancelGrace = 2 * time.Second
 	// farewell is what clients of live queries get to take what is queued.
 	farewell = 3 * time.Second
+	// lastAnswers is what the last bytes of finished answers get.
+	lastAnswers = 500 * time.Millisecond
 )
 
 // Errors of Start that a caller may want to tell apart.
@@ -210,8 +212,10 @@ func (s *Server) closeAll(ctx context.Context) error {
 	s.cancel(errStopping)
 	if s.http != nil {
 		// Nothing runs any more, but the last answers may still be on their
-		// way.
-		if s.http.Shutdown(late) != nil {
+		// way. Connections that never had a request would be waited for, too.
+		flush, done := context.WithTimeout(late, lastAnswers)
+		defer done()
+		if s.http.Shutdown(flush) != nil {
 			_ = s.http.Close()
 		}
 	}
