@@ -89,13 +89,18 @@ func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scan
 	}
 	sc := &scanner{s: s, req: req, dec: rowenc.NewDecoder(s.c.layouts, w), rowID: slices.Index(req.Columns, s.t.RowIDOrdinal())}
 	if req.Ranges == nil {
-		sc.ranges = []kv.Range{{}}
+		sc.spans = []span{{}}
 	}
 	for i := range req.Ranges {
-		sc.ranges = append(sc.ranges, keyRange(&req.Ranges[i]))
+		r := &req.Ranges[i]
+		if len(s.c.key) > 0 && len(r.Prefix) == len(s.c.key) {
+			sc.spans = append(sc.spans, span{point: keyenc.AppendKey(nil, r.Prefix...)})
+		} else {
+			sc.spans = append(sc.spans, span{Range: keyRange(r)})
+		}
 	}
 	if req.Reverse {
-		slices.Reverse(sc.ranges)
+		slices.Reverse(sc.spans)
 	}
 	return sc, nil
 }
@@ -123,17 +128,27 @@ func keyRange(r *exec.KeyRange) kv.Range {
 	return out
 }
 
-// scanner walks the ranges one after the other.
+// span is a part of a scan: a range of keys, or one key, whose lookup costs
+// less than an iterator.
+type span struct {
+	kv.Range
+	point []byte
+}
+
+// scanner walks the spans one after the other.
 type scanner struct {
-	s      *storedTable
-	req    exec.ScanRequest
-	dec    *rowenc.Decoder
-	rowID  int // position of the row id in the batch, or -1
-	ranges []kv.Range
-	it     kv.Iterator
-	given  int64
-	err    error
-	done   bool
+	s     *storedTable
+	req   exec.ScanRequest
+	dec   *rowenc.Decoder
+	rowID int // position of the row id in the batch, or -1
+	spans []span
+	it    kv.Iterator
+	// key and value are the row of a point; value is nil while an iterator is
+	// walked.
+	key, value []byte
+	given      int64
+	err        error
+	done       bool
 }
 
 // Next implements exec.Scanner.
@@ -161,7 +176,7 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 			sc.Close()
 			break
 		}
-		row, err := sc.it.Value()
+		key, row, err := sc.row()
 		if err != nil {
 			return nil, sc.fail(err)
 		}
@@ -178,7 +193,7 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 			}
 		}
 		if sc.rowID >= 0 {
-			ids = append(ids, sc.s.rowID(sc.it.Key()))
+			ids = append(ids, sc.s.rowID(key))
 		}
 		n++
 		bytes += len(row)
@@ -208,13 +223,25 @@ func (sc *scanner) hint(limit int) int {
 func (sc *scanner) step() (bool, error) {
 	for {
 		if sc.it == nil {
-			if len(sc.ranges) == 0 {
+			sc.key, sc.value = nil, nil
+			if len(sc.spans) == 0 {
 				return false, nil
 			}
-			r := sc.ranges[0]
-			sc.ranges = sc.ranges[1:]
-			r.Reverse = sc.req.Reverse
-			sc.it = sc.s.v.State.kv.Scan(sc.s.p, r)
+			sp := sc.spans[0]
+			sc.spans = sc.spans[1:]
+			if sp.point != nil {
+				v, found, err := sc.s.v.State.kv.Get(sc.s.p, sp.point)
+				if err != nil {
+					return false, err
+				}
+				if found {
+					sc.key, sc.value = sp.point, v
+					return true, nil
+				}
+				continue
+			}
+			sp.Reverse = sc.req.Reverse
+			sc.it = sc.s.v.State.kv.Scan(sc.s.p, sp.Range)
 		}
 		if sc.it.Next() {
 			return true, nil
@@ -226,6 +253,15 @@ func (sc *scanner) step() (bool, error) {
 			return false, err
 		}
 	}
+}
+
+// row is the key and the bytes of the row that step has gone to.
+func (sc *scanner) row() (key, value []byte, err error) {
+	if sc.it == nil {
+		return sc.key, sc.value, nil
+	}
+	value, err = sc.it.Value()
+	return sc.it.Key(), value, err
 }
 
 func (sc *scanner) fail(err error) error {
@@ -241,5 +277,5 @@ func (sc *scanner) Close() {
 		sc.it.Close()
 		sc.it = nil
 	}
-	sc.ranges = nil
+	sc.spans = nil
 }
