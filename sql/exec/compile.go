@@ -470,6 +470,7 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 			pairs = append(pairs, [2]expr.Expr{a, b})
 		} else {
 			// A pair counts only if On is true, and then as Test says.
+			j.tested = true
 			for i, e := range rest {
 				if rest[i], err = expr.Is(ast.IsTrue, false, e); err != nil {
 					return nil, nil, err

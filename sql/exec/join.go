@@ -25,8 +25,11 @@ type joinNode struct {
 	// nullAware, for a Mark join with keys, makes a NULL key give NULL rather
 	// than false, as IN does.
 	nullAware bool
-	out       []sqltype.Type
-	text      string
+	// tested says that a NULL residual makes the mark NULL rather than
+	// nothing.
+	tested bool
+	out    []sqltype.Type
+	text   string
 }
 
 func (n *joinNode) types() []sqltype.Type { return n.out }
@@ -290,10 +293,6 @@ func (o *joinOp) pairs() bool {
 		} else if o.cur++; int(o.cur) > len(o.refs) {
 			o.cur = 0
 		}
-		// A mark needs no second match.
-		if o.n.kind == plan.Mark && hashed && o.residual == nil {
-			o.cur = 0
-		}
 	}
 	return len(o.pairL) > 0
 }
@@ -306,12 +305,6 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 		sel[i] = int32(o.probe.Row(int(l)))
 	}
 	mark := o.n.kind == plan.Mark
-	if mark && o.residual == nil {
-		for _, l := range o.pairL {
-			o.hit[l] = true
-		}
-		return nil, nil
-	}
 	cols := make([]*vector.Vector, 0, len(o.probe.Cols)+len(o.store.types))
 	for _, c := range o.probe.Cols {
 		cols = append(cols, c.Gather(sel))
@@ -328,7 +321,7 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 			}
 			for i, l := range o.pairL {
 				if v.IsNull(i) {
-					o.nulls[l] = true
+					o.nulls[l] = o.nulls[l] || o.n.tested
 				} else if v.Bools[v.Index(i)] {
 					o.hit[l] = true
 				}
@@ -385,6 +378,13 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			if !ok {
 				return o.restOfRight()
 			}
+		}
+		if o.n.kind == plan.Mark && o.residual == nil {
+			// The keys say all.
+			for i, k := range o.probeKey {
+				o.hit[i] = k > 0
+			}
+			o.row = o.probe.Rows()
 		}
 		for o.pairs() {
 			b, err := o.candidates()
