@@ -31,9 +31,9 @@ func CompileLike(pattern, escape string, fold bool) (Matcher, error) {
 	if fold {
 		pattern, escape = foldCase(pattern), foldCase(escape)
 	}
-	toks, err := likeTokens(pattern, escape)
-	if err != nil {
-		return nil, err
+	toks, ok := likeTokens(pattern, escape)
+	if !ok {
+		return func(string) bool { return false }, nil
 	}
 	m := likeMatcher(toks)
 	if fold {
@@ -90,8 +90,9 @@ func equalFoldASCII(s, lower string) bool {
 	return true
 }
 
-func likeTokens(pattern, escape string) ([]likeToken, error) {
-	var toks []likeToken
+// likeTokens takes a pattern apart. ok is false when it ends with the escape
+// character: nothing matches it then.
+func likeTokens(pattern, escape string) (toks []likeToken, ok bool) {
 	var lit strings.Builder
 	flush := func() {
 		if lit.Len() > 0 {
@@ -106,7 +107,7 @@ func likeTokens(pattern, escape string) ([]likeToken, error) {
 		switch {
 		case c == escape && escape != "":
 			if i >= len(pattern) {
-				return nil, dberr.New(dberr.InvalidSQL, "LIKE pattern must not end with escape character").WithState("22025")
+				return nil, false
 			}
 			_, size = utf8.DecodeRuneInString(pattern[i:])
 			lit.WriteString(pattern[i : i+size])
@@ -124,7 +125,7 @@ func likeTokens(pattern, escape string) ([]likeToken, error) {
 		}
 	}
 	flush()
-	return toks, nil
+	return toks, true
 }
 
 func likeMatcher(toks []likeToken) Matcher {

@@ -225,7 +225,7 @@ func TestLike(t *testing.T) {
 	}{
 		{"%", "", true}, {"%%", "abc", true}, {"_%_", "a", false}, {"_%_", "ab", true}, {"%_", "日", true}, {"a%b%c", "aXbYc", true}, {"a%b%c", "aXbY", false},
 		{"%ab%ab", "abab", true}, {"%ab%ab", "ab", false}, {"%aab", "aaab", true}, {"%a_b", "aaXb", true}, {"_", "", false}, {"__", "日本", true}, {"abc%", "ab", false},
-		{`\%`, "%", true}, {`\_`, "a", false}, {`a\\b`, `a\b`, true}, {"%b_d%", "abbcde", true}, {"%b_d%", "abcde", true}, {"%_%_%", "ab", true}, {"%a%a%a%", "aaa", true}, {"%a%a%a%", "aa", false},
+		{`\%`, "%", true}, {`\_`, "a", false}, {`a\\b`, `a\b`, true}, {"%b_d%", "abbcde", true}, {"%b_d%", "abcde", true}, {"%_%_%", "ab", true}, {"%a%a%a%", "aaa", true}, {"%a%a%a%", "aa", false}, {`a\`, "a", false}, {`\`, "", false},
 	} {
 		m, err := builtin.CompileLike(tt.pattern, `\`, false)
 		if err != nil || m(tt.text) != tt.want {
@@ -236,10 +236,8 @@ func TestLike(t *testing.T) {
 			t.Errorf("%q ILIKE %q: %v, want %v", tt.text, strings.ToUpper(tt.pattern), !tt.want, tt.want)
 		}
 	}
-	for _, bad := range []string{`a\`, `\`} {
-		if _, err := builtin.CompileLike(bad, `\`, false); err == nil {
-			t.Errorf("pattern %q is accepted", bad)
-		}
+	if _, err := builtin.CompileLike("a", "ab", false); err == nil {
+		t.Error("an escape of two characters is accepted")
 	}
 	// Many wildcards over a long text must not take forever.
 	m, err := builtin.CompileLike(strings.Repeat("%a_", 50), `\`, false)

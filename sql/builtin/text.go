@@ -34,7 +34,7 @@ func invalidArg(format string, args ...any) error {
 
 func init() {
 	s := section{"string", Scalar}
-	s.def("length(text) int; char_length(text) int; character_length(text) int; len(text) int", "Counts the characters of a text.", textInt(utf8.RuneCountInString))
+	s.def("length(text) int; char_length(text) int; character_length(text) int; len(text) int", "Counts the characters of a text.", textInt(utf8.RuneCountInString), kernel(lengthKernel))
 	s.def("length(bytes) int; octet_length(bytes) int; octet_length(text) int", "Counts the bytes.", textInt(func(s string) int { return len(s) }))
 	s.def("bit_length(text) int; bit_length(bytes) int", "Counts the bits.", textInt(func(s string) int { return 8 * len(s) }))
 	s.def("lower(text) text", "Converts to lower case.", text1(strings.ToLower))

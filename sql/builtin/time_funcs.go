@@ -40,7 +40,7 @@ func init() {
 	}, stable)
 
 	trunc := "Cuts a time down to a unit such as hour, day, week or month."
-	s.def("date_trunc(text, timestamp) timestamp", trunc, dateTrunc)
+	s.def("date_trunc(text, timestamp) timestamp", trunc, dateTrunc, kernel(dateTruncKernel))
 	s.def("date_trunc(text, timestamp, text) timestamp", "Cuts a time down to a unit as clocks in a time zone count it.", dateTruncZone)
 	s.def("date_trunc(text, interval) interval", "Cuts an interval down to a unit.", intervalTrunc)
 	part := "Gives one field of a date or time, such as year, dow or epoch."

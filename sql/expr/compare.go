@@ -103,7 +103,7 @@ func (n *compareNode) generic(l, r *vector.Vector) bool {
 		return true
 	}
 	switch n.lt.Physical() {
-	case sqltype.PhysInt, sqltype.PhysFloat, sqltype.PhysString, sqltype.PhysBool:
+	case sqltype.PhysInt, sqltype.PhysFloat, sqltype.PhysDecimal, sqltype.PhysString, sqltype.PhysBool:
 		return n.rt.Physical() != n.lt.Physical()
 	}
 	return true
@@ -207,6 +207,10 @@ func compareSelect(op ast.Op, l, r *vector.Vector, sel, dst []int32) []int32 {
 	case sqltype.PhysFloat:
 		return selectBy(op, sel, dst, func(i int32) int {
 			return sqltype.CompareFloat(l.Floats[i], r.Floats[r.Index(int(i))])
+		})
+	case sqltype.PhysDecimal:
+		return selectBy(op, sel, dst, func(i int32) int {
+			return l.Decimals[i].Cmp(r.Decimals[r.Index(int(i))])
 		})
 	case sqltype.PhysBool:
 		return selectBy(op, sel, dst, func(i int32) int {

@@ -422,3 +422,11 @@ func (n *isNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 	}
 	return out, nil
 }
+
+func (n *callNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	return pickNode(ev, n, n.slot, in, sel, want)
+}
+
+func (n *isNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	return pickNode(ev, n, n.slot, in, sel, want)
+}

@@ -249,3 +249,11 @@ func (n *quantifiedNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.V
 		return n.one(ev, x.Value(i), a.Value(i))
 	})
 }
+
+func (n *inNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	return pickNode(ev, n, n.slot, in, sel, want)
+}
+
+func (n *quantifiedNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	return pickNode(ev, n, n.slot, in, sel, want)
+}

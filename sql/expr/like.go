@@ -158,3 +158,7 @@ func (n *likeNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 	})
 	return out, nil
 }
+
+func (n *likeNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	return pickNode(ev, n, n.slot, in, sel, want)
+}

@@ -17,18 +17,29 @@ func filter(ev *Eval, n node, in *vector.Batch, sel []int32, want bool) ([]int32
 	if err != nil {
 		return nil, err
 	}
-	return pick(v, sel, want), nil
+	return pick(v, sel, make([]int32, len(sel)), want), nil
 }
 
-// pick selects by a vector of booleans.
-func pick(v *vector.Vector, sel []int32, want bool) []int32 {
+// pickNode is filter for a node that computes a vector of booleans, with the
+// node's own memory for the result.
+func pickNode(ev *Eval, n node, slot int, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
+	v, err := n.vec(ev, in, sel)
+	if err != nil {
+		return nil, err
+	}
+	m := &ev.mem[slot]
+	return pick(v, sel, m.buffer(3, len(sel))[:len(sel)], want), nil
+}
+
+// pick selects by a vector of booleans. It writes to out, which is as long as
+// sel.
+func pick(v *vector.Vector, sel, out []int32, want bool) []int32 {
 	if v.Const {
 		if v.IsNull(0) || v.Bools[0] != want {
 			return nil
 		}
 		return sel
 	}
-	out := make([]int32, len(sel))
 	k := 0
 	if v.Valid == nil {
 		for _, i := range sel {
@@ -346,7 +357,7 @@ func (p *parts) finish(sel []int32) (*vector.Vector, error) {
 			b.AppendNull()
 		}
 		src := p.srcs[p.branch[i]]
-		if b.Full(1 << 20) {
+		if b.Size() > maxBatchText {
 			return nil, tooMuchText()
 		}
 		if src.Type.Physical() == sqltype.PhysNone {

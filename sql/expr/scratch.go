@@ -13,7 +13,7 @@ type scratch struct {
 	result *vector.Vector
 	args   []sqltype.Value
 	vecs   []*vector.Vector
-	sel    [3][]int32
+	sel    [4][]int32
 	branch []int32
 	cache  any
 	key    string
@@ -111,7 +111,7 @@ func collectStrings(t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.V
 		if err != nil {
 			return nil, err
 		}
-		if b.Full(len(v.Str())) {
+		if b.Size()+len(v.Str()) > maxBatchText {
 			return nil, tooMuchText()
 		}
 		b.Append(v)
@@ -123,8 +123,13 @@ func collectStrings(t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.V
 	return b.Finish(), nil
 }
 
+// maxBatchText is how many bytes of text an expression may make of one batch,
+// so that a function that makes long texts cannot take all memory before the
+// query's own account sees them.
+const maxBatchText = 256 << 20
+
 func tooMuchText() error {
-	return dberr.New(dberr.TooLarge, "the texts of one batch of rows exceed 2 GB")
+	return dberr.Newf(dberr.TooLarge, "an expression makes more than %d MiB of text of %d rows", maxBatchText>>20, vector.BatchSize)
 }
 
 // put stores a valid value of a fixed-width representation.
