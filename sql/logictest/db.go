@@ -94,7 +94,7 @@ func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*
 	}
 	switch p.Kind() {
 	case sql.Query:
-		rows, err := p.Query(ctx, db.env())
+		rows, err := p.Query(ctx, db.Environment())
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +102,7 @@ func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*
 		out.Rows, err = collect(ctx, rows)
 		return out, err
 	case sql.Modify:
-		res, err := p.Modify(ctx, db.env())
+		res, err := p.Modify(ctx, db.Environment())
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +118,8 @@ func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*
 	return &Result{}, db.utility(ctx, text, p.Statement())
 }
 
-func (db *DB) env() *exec.Env {
+// Environment is what an execution on the present state runs in.
+func (db *DB) Environment() *exec.Env {
 	e := db.Env
 	e.Snapshot = snapshot{db}
 	return &e
@@ -271,7 +272,7 @@ func (db *DB) createTable(ctx context.Context, text string, s *ast.CreateTable) 
 		}
 		add(name, c.Type, false, "")
 	}
-	rows, err := p.Query(ctx, db.env())
+	rows, err := p.Query(ctx, db.Environment())
 	if err != nil {
 		return err
 	}
