@@ -162,15 +162,19 @@ type callNode struct {
 
 func (n *callNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 	args := ev.mem[n.slot].values(len(n.args))
+	null := false
 	for i, a := range n.args {
+		// All arguments are evaluated, also behind a NULL, so that a row
+		// raises the same errors as a vector.
 		v, err := a.row(ev, row)
 		if err != nil {
 			return v, err
 		}
-		if n.fn.Strict && v.IsNull() {
-			return sqltype.NullOf(n.typ.Kind), nil
-		}
+		null = null || v.IsNull()
 		args[i] = v
+	}
+	if null && n.fn.Strict {
+		return sqltype.NullOf(n.typ.Kind), nil
 	}
 	return n.fn.Eval(ev.ctx, args)
 }
