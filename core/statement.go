@@ -102,12 +102,20 @@ func (st *statement) prepareText(ctx context.Context, state *table.State, text s
 		return nil, err
 	}
 	for _, t := range prep.Reads() {
-		st.s.state.Touch(t, st.start)
+		st.touch(t)
 	}
 	if t := prep.Writes(); t != nil {
-		st.s.state.Touch(t, st.start)
+		st.touch(t)
 	}
 	return prep, nil
+}
+
+// touch notes that the session uses a table. The server's own are always
+// there and not worth remembering.
+func (st *statement) touch(t *ddl.Table) {
+	if t.Type != ident.SystemTable {
+		st.s.state.Touch(t, st.start)
+	}
 }
 
 // environment is what an execution at a state reads its world from.

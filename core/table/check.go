@@ -432,6 +432,7 @@ func (d *Duplicate) coded() *dberr.Error {
 			vals.WriteString(v)
 		}
 	}
-	return dberr.Newf(dberr.UniqueViolation, "A row with the key (%s)=(%s) exists already in %s.", cols.String(), vals.String(), d.Table.Ident()).
+	return dberr.Newf(dberr.UniqueViolation, "duplicate key value violates unique constraint \"%s_pkey\": key (%s)=(%s) already exists in %s",
+		d.Table.Name, cols.String(), vals.String(), d.Table.Ident()).
 		WithHint("ON CONFLICT says what to do with rows that exist already.")
 }

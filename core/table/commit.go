@@ -150,7 +150,8 @@ func (s *Store) run() {
 			r = s.round(r)
 		}
 	}
-	s.cur.Load().Release()
+	// The last state stays: who still reads gets what it has, until the
+	// backend is closed and ends its snapshot.
 }
 
 // round commits r and what waits behind it, as far as it makes one batch. It

@@ -561,11 +561,20 @@ func TestDroppedRowsAreRemovedAlsoByTheNextStart(t *testing.T) {
 	if err != nil || len(dropped) != 1 || dropped[0].ID != tab.ID {
 		t.Fatalf("the catalog remembers %v, %v", dropped, err)
 	}
-	if err := f.removeRows(context.Background(), dropped[0]); err != nil {
+	// The next start finishes the work.
+	w := &watched{b, make(chan kv.Partition, 4)}
+	s, err := Open(context.Background(), w, &ear{}, Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	if p := <-w.dropped; p != keyenc.TablePrefix(tab.ID) {
+		t.Errorf("dropped %q", p)
+	}
 	if p, err := kv.Partitions(b, keyenc.TablePrefix(tab.ID)); err != nil || len(p) != 0 {
-		t.Fatalf("left behind: %v, %v", p, err)
+		t.Errorf("left behind: %v, %v", p, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -581,8 +590,14 @@ func TestClosedStoreRefuses(t *testing.T) {
 	if err := s.Probe(context.Background()); !errors.Is(err, kv.ErrClosed) {
 		t.Fatalf("got %v", err)
 	}
+	s.Acquire().Release() // readers still find the last state
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
+	}
+	st := s.Acquire()
+	defer st.Release()
+	if _, _, err := st.kv.Get("x", nil); !errors.Is(err, kv.ErrClosed) {
+		t.Fatalf("reading from a closed backend: %v", err)
 	}
 }
 

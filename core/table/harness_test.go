@@ -79,6 +79,18 @@ func (f *flaky) Write(ctx context.Context, b *kv.Batch) error {
 	return f.Backend.Write(ctx, b)
 }
 
+// watched tells when partitions are dropped.
+type watched struct {
+	kv.Backend
+	dropped chan kv.Partition
+}
+
+func (w *watched) DropPartitions(ctx context.Context, prefix kv.Partition) error {
+	err := w.Backend.DropPartitions(ctx, prefix)
+	w.dropped <- prefix
+	return err
+}
+
 var backends = map[string]func(t testing.TB) kv.Backend{
 	"memory": func(testing.TB) kv.Backend { return memkv.New(memkv.Options{}) },
 	"badger": func(t testing.TB) kv.Backend { return openBadger(t, t.TempDir()) },
