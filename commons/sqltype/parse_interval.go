@@ -46,27 +46,22 @@ func findUnit(name string) (intervalUnit, bool) {
 	return u, ok
 }
 
-// add adds whole + frac of a unit, frac having the sign of whole.
+// add adds whole + frac of a unit, frac having the sign of whole. The two
+// stay apart so that 3.9 months are 3 months and 27 days.
 func (a *intervalSum) add(whole int64, frac float64, u intervalUnit) {
-	n := float64(whole) + frac
 	switch {
 	case u.months != 0:
-		m := n * float64(u.months)
-		w := math.Trunc(m)
+		a.months += float64(whole) * float64(u.months)
 		if u.months == 1 {
-			a.months += w
-			a.addDays((m - w) * daysPerMonth)
-			return
+			a.addDays(frac * daysPerMonth)
+		} else {
+			// A fraction of a year and longer is rounded to months.
+			a.months += math.RoundToEven(frac * float64(u.months))
 		}
-		// A fraction of a year and longer is rounded to months.
-		a.months += math.Round(m)
 	case u.days != 0:
-		a.addDays(n * float64(u.days))
+		a.days += float64(whole) * float64(u.days)
+		a.addDays(frac * float64(u.days))
 	default:
-		if u.micros == 1 && frac == 0 {
-			a.wholeMicros += whole
-			return
-		}
 		if a.tooBig = a.tooBig || math.Abs(float64(whole)*float64(u.micros)) > math.MaxInt64/2; a.tooBig {
 			return
 		}
@@ -75,12 +70,11 @@ func (a *intervalSum) add(whole int64, frac float64, u intervalUnit) {
 	}
 }
 
+// addDays adds days whose fraction becomes time.
 func (a *intervalSum) addDays(d float64) {
 	w := math.Trunc(d)
 	a.days += w
-	if f := d - w; f != 0 {
-		a.micros += math.RoundToEven(f * microsPerDay)
-	}
+	a.micros += math.RoundToEven((d - w) * microsPerDay)
 }
 
 func (a *intervalSum) value() (IntervalValue, bool) {

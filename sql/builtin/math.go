@@ -360,11 +360,15 @@ func sqrtDecimal(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	if d.Sign() < 0 {
 		return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "cannot take square root of a negative number").WithState("2201F")
 	}
-	// At least 15 digits behind the point, as many as 38 in all allow.
-	scale := int32(15)
-	for scale > 0 && d.Digits()-int(d.Scale()) > 2*(decimal.MaxDigits-int(scale)-1) {
-		scale--
+	// 16 significant digits, counted in groups of four as in PostgreSQL, and
+	// as many behind the point as the argument has.
+	weight := d.Digits() - int(d.Scale())
+	if weight > 0 {
+		weight = (weight - 1) / 4
+	} else {
+		weight = -1 - -weight/4
 	}
+	scale := min(max(int32(15-weight*2), d.Scale(), 0), decimal.MaxScale-1)
 	n := d.Big()
 	// sqrt(n / 10^s) · 10^(scale+1) = sqrt(n · 10^(2·(scale+1) - s)).
 	exp := 2*(scale+1) - d.Scale()

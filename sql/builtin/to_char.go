@@ -288,10 +288,16 @@ func (f *charFields) pattern(t charToken) string {
 			return ""
 		}
 		return name(roman[f.month-1], p == "RM", false, 4)
-	case "DD":
-		return num(int64(f.day), 2)
-	case "DDD":
-		return num(f.doy, 3)
+	case "DD", "DDD":
+		// A sign counts as one of the digits, as in PostgreSQL.
+		n, width := int64(f.day), 2
+		if p == "DDD" {
+			n, width = f.doy, 3
+		}
+		if t.fill {
+			width = 0
+		}
+		return fmt.Sprintf("%0*d", width, n)
 	case "IDDD":
 		return num(f.isoDoy, 3)
 	case "D":
