@@ -292,7 +292,13 @@ func (e *Engine) newHost() *systable.Host {
 			}
 			return out
 		},
-		Plans: func() []systable.Plan { return nil },
+		Plans: func() []systable.Plan {
+			var out []systable.Plan
+			for _, p := range e.compiler.CachedPlans() {
+				out = append(out, systable.Plan(p))
+			}
+			return out
+		},
 		Storages: func() []systable.Storage {
 			return []systable.Storage{{
 				ID: sysname.DefaultStorage, Name: "Local filesystem", Description: "The storage that is always there",

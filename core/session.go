@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -87,7 +88,7 @@ func failure(piece parser.Piece, n int, err error) error {
 // in all of them, so a statement gets as many as its highest placeholder says.
 // It is nil for a single statement, which is held to have exactly its own.
 func distribute(req Request) ([][]sqltype.Value, error) {
-	if len(req.Params) == 0 {
+	if len(req.Params) == 0 || !strings.Contains(req.SQL, ";") {
 		return nil, nil
 	}
 	var highest []int

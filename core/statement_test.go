@@ -307,6 +307,26 @@ func TestSystemTables(t *testing.T) {
 	})
 }
 
+func TestPlanCacheIsShownAndCleared(t *testing.T) {
+	d := openDB(t, testConfig(config.BackendMemory, ""))
+	d.must(admin, "CREATE NAMESPACE app; CREATE SHARED TABLE app.t (id INT PRIMARY KEY)")
+	for range 5 {
+		d.must(admin, "SELECT id FROM app.t WHERE id = 7")
+	}
+	if got := d.rows(admin, "SELECT hits FROM system.plan_cache WHERE statement LIKE 'SELECT id%'"); got != "4" {
+		t.Errorf("the plan has %s hits", got)
+	}
+	if got := d.rows("ann", "SELECT count(*) FROM system.plan_cache"); got != "0" {
+		t.Errorf("a user sees %s plans", got)
+	}
+	if got := d.rows(admin, "CLEAR CACHE; SELECT count(*) FROM system.plan_cache WHERE statement LIKE 'SELECT id%'"); got != "0" {
+		t.Errorf("%s plans are left", got)
+	}
+	if got := d.rows("ann", "SELECT id FROM app.t; SELECT id FROM app.t; SELECT cached_tables, cache_hits, cache_misses FROM system.sessions"); got != "1|1|1" {
+		t.Errorf("the session is %s", got)
+	}
+}
+
 func TestLostUpdates(t *testing.T) {
 	forBackends(t, func(t *testing.T, d *db) {
 		d.must(admin, "CREATE NAMESPACE app; CREATE SHARED TABLE app.c (id INT PRIMARY KEY, n INT) ACCESS open; INSERT INTO app.c VALUES (1, 0)")

@@ -578,6 +578,28 @@ func TestDroppedRowsAreRemovedAlsoByTheNextStart(t *testing.T) {
 	}
 }
 
+func TestNewerAndDamagedDataIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		key, value []byte
+		code       dberr.Code
+	}{
+		"newer format":     {metaFormat, []byte{0, 0, 0, 99}, dberr.StorageUnavailable},
+		"damaged format":   {metaFormat, []byte{1}, dberr.Internal},
+		"damaged sequence": {metaSequence, []byte{1, 2, 3}, dberr.Internal},
+		"damaged counts":   {countKey(5), []byte{0x80}, dberr.Internal},
+	} {
+		b := memkv.New(memkv.Options{})
+		var batch kv.Batch
+		batch.Put(metaPartition, c.key, c.value)
+		if err := b.Write(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), b, &ear{}, Options{}); code(err) != c.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestClosedStoreRefuses(t *testing.T) {
 	b := memkv.New(memkv.Options{})
 	s, err := Open(context.Background(), b, &ear{}, Options{})

@@ -20,6 +20,10 @@ type System interface {
 // View is a State as one user sees it: of USER and STREAM tables the user's
 // own partition, SHARED tables whole. It keeps the State only as long as its
 // maker does.
+//
+// STREAM rows are those up to the State's sequence number that are still
+// there: one that was deleted, or whose time was up, since the State was taken
+// is not kept for those who read it.
 type View struct {
 	Store *Store
 	State *State
