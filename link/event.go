@@ -60,7 +60,8 @@ type Event struct {
 	// Old is the row before an update or delete; nil when the server did not
 	// send it.
 	Old *Record
-	// Seq is the commit sequence of the change; FromSeq resumes behind it.
+	// Seq is the commit sequence of the change. To resume later, keep
+	// Subscription.Seq: events marked CatchUp or Resync come in no order of it.
 	Seq uint64
 	// Time is when the change was committed.
 	Time time.Time

@@ -443,6 +443,14 @@ func (m *mux) dispatch(conn *websocket.Conn, msg *wire.ServerMessage) error {
 	s := m.routes[msg.SubscriptionID]
 	m.mu.Unlock()
 	if s == nil {
+		if msg.Type == wire.TypePong {
+			m.mu.Lock()
+			subs := m.list()
+			m.mu.Unlock()
+			for _, s := range subs {
+				s.quiet(m.c.set.heartbeat)
+			}
+		}
 		if msg.Type == wire.TypeError && msg.SubscriptionID == "" {
 			e := liveError(msg)
 			if e.Auth() {
@@ -450,7 +458,7 @@ func (m *mux) dispatch(conn *websocket.Conn, msg *wire.ServerMessage) error {
 			}
 			m.c.set.log.Warn("the server reports an error on the live connection", "error", e)
 		}
-		return nil // a pong, or news of a subscription that has gone
+		return nil // or news of a subscription that has gone
 	}
 	var err error
 	switch msg.Type {

@@ -36,6 +36,7 @@ type liveServer struct {
 	sql       http.HandlerFunc
 	changed   *sync.Cond
 	mute      bool // say nothing
+	scramble  int  // catch up backwards; the connection is cut once behind so many rows
 	nextLive  int
 }
 
@@ -146,7 +147,16 @@ func (s *liveServer) subscribe(c *liveConn, sub wire.Subscription) {
 	s.nextLive++
 	c.subs[sub.ID] = true
 	c.send(`{"type":"subscription_ack","subscription_id":%q,"live_id":"live-%d","seq":%d,"schema":[{"name":"id","type":"BIGINT"},{"name":"text","type":"TEXT"}]}`, sub.ID, s.nextLive, seq)
-	if o := sub.Options; o.FromSeq != nil {
+	if o := sub.Options; o.FromSeq != nil && s.scramble != 0 {
+		for i := seq; i > *o.FromSeq; i-- {
+			s.sendChange(c, sub.ID, i, `,"catch_up":true`)
+			if seq-i+1 == uint64(s.scramble) {
+				s.scramble = 1 << 30
+				c.ws.Close(websocket.StatusGoingAway, "cut")
+				return
+			}
+		}
+	} else if o.FromSeq != nil {
 		for i := *o.FromSeq; i < seq; i++ {
 			s.sendChange(c, sub.ID, i+1, `,"catch_up":true`)
 		}

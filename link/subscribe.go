@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"strings"
 	"sync"
@@ -43,8 +44,8 @@ type SubscribeOption func(*subOptions)
 // limits how many there can be.
 func LastRows(n int) SubscribeOption { return func(o *subOptions) { o.lastRows = &n } }
 
-// FromSeq starts behind a commit sequence that the program saw earlier, in
-// Event.Seq. Subscribe fails with CodeResyncRequired when the server no longer
+// FromSeq starts behind a commit sequence that the program kept earlier, from
+// Subscription.Seq. Subscribe fails with CodeResyncRequired when the server no longer
 // has what came since.
 func FromSeq(seq uint64) SubscribeOption { return func(o *subOptions) { o.fromSeq = &seq } }
 
@@ -96,7 +97,22 @@ type Subscription struct {
 	lagging  bool   // events were dropped; resumes when the queue is empty
 	lagged   bool   // mark what the resume brings as Resync
 	lost     bool   // a reconnect is to be announced
+
+	// While catching is true the server repeats what was missed, each row in
+	// its newest state and in no order of sequence: resume must not move before
+	// it is through, which the first live change shows, or a quiet heartbeat.
+	// Should the connection be lost in between, given knows which states the
+	// reader has got already.
+	catching bool
+	catchSeq uint64    // what resume becomes then
+	catchAt  time.Time // when the last such message came
+	given    map[uint64]struct{}
 }
+
+// maxGiven bounds Subscription.given. Past it the queue grows instead.
+const maxGiven = 1 << 20
+
+var givenSeed = maphash.MakeSeed()
 
 // Subscribe starts a live query and returns once the server has acknowledged
 // it: every change committed from then on comes as an event. The query is a
@@ -216,8 +232,9 @@ func (s *Subscription) Columns() []Column {
 	return s.schema
 }
 
-// Seq is the commit sequence up to which every change was received. A program
-// that keeps Event.Seq itself can resume after a restart with FromSeq.
+// Seq is the commit sequence up to which every change was received (and waits
+// to be read, or was). A program that keeps it can resume after a restart with
+// FromSeq.
 func (s *Subscription) Seq() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -387,7 +404,7 @@ func (s *Subscription) request(id string) wire.Subscription {
 			o.FromSeq = s.opts.fromSeq
 			s.floor, s.resume = *o.FromSeq, *o.FromSeq
 		}
-		s.fresh = false
+		s.fresh, s.catching, s.catchSeq, s.given = false, false, 0, nil
 	}
 	return wire.Subscription{ID: id, SQL: s.sql, Params: s.param, NamespaceID: s.ns, Options: o}
 }
@@ -400,7 +417,9 @@ func (s *Subscription) onAck(m *wire.ServerMessage) {
 	if len(m.Schema) > 0 {
 		s.setSchema(m.Schema)
 	}
-	if !s.resuming && !s.loading && (s.acked || s.opts.fromSeq == nil) {
+	if s.resuming || !s.acked && s.opts.fromSeq != nil {
+		s.catchUp(m.Seq)
+	} else if !s.loading {
 		s.resume = max(s.resume, m.Seq)
 	}
 	switch {
@@ -468,7 +487,8 @@ func (s *Subscription) onChange(m *wire.ServerMessage) (fits bool, err error) {
 	if s.err != nil || m.Seq <= s.floor && m.Seq != 0 {
 		return true, nil
 	}
-	if len(s.queue) >= s.opts.buffer {
+	marked := m.CatchUp || m.Resync
+	if len(s.queue) >= s.opts.buffer && !(marked && len(s.given) >= maxGiven) {
 		if s.opts.onSlow == SlowClose {
 			s.endLocked(&ClosedError{Reason: wire.ReasonSlowConsumer, LiveID: s.liveID})
 		}
@@ -506,11 +526,60 @@ func (s *Subscription) onChange(m *wire.ServerMessage) (fits bool, err error) {
 		} else {
 			e.Row = e.Old
 		}
-		s.pushLocked(e)
+		if !marked || s.isNews(m, i) {
+			s.pushLocked(e)
+		}
 	}
-	if !m.CatchUp {
-		s.lagged = false
+	if marked {
+		s.catchUp(m.Seq)
+		return true, nil
 	}
 	s.resume = max(s.resume, m.Seq)
+	s.caughtUp()
 	return true, nil
+}
+
+// catchUp notes that the server is repeating what was missed.
+func (s *Subscription) catchUp(seq uint64) {
+	s.catching, s.catchSeq, s.catchAt = true, max(s.catchSeq, seq), time.Now()
+}
+
+// caughtUp notes that everything that was missed is there.
+func (s *Subscription) caughtUp() {
+	if s.catching {
+		s.catching, s.lagged, s.given = false, false, nil
+		s.resume = max(s.resume, s.catchSeq)
+	}
+}
+
+// quiet is called at each sign of life of the connection: when nothing was
+// repeated for a whole heartbeat, all of it was.
+func (s *Subscription) quiet(heartbeat time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.catching && s.wireID != "" && !s.lagging && time.Since(s.catchAt) > heartbeat {
+		s.caughtUp()
+	}
+}
+
+// isNews tells whether the reader has not got this state of the row from an
+// earlier attempt to catch up, and remembers it.
+func (s *Subscription) isNews(m *wire.ServerMessage, i int) bool {
+	raw := []byte(nil)
+	if i < len(m.Rows) {
+		raw = m.Rows[i]
+	} else {
+		raw = m.OldValues[i]
+	}
+	h := maphash.Bytes(givenSeed, raw) ^ uint64(m.ChangeType[0])
+	if _, known := s.given[h]; known {
+		return false
+	}
+	if len(s.given) < maxGiven {
+		if s.given == nil {
+			s.given = map[uint64]struct{}{}
+		}
+		s.given[h] = struct{}{}
+	}
+	return true
 }

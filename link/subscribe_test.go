@@ -407,3 +407,70 @@ func TestSubscribeToAsksForItsQuery(t *testing.T) {
 		t.Errorf("subscribed to %+v", s)
 	}
 }
+
+// A catch-up names rows in any order of sequence. One that is cut off is asked
+// for again from its beginning; what was given is not given twice.
+func TestCatchUpThatIsCutOff(t *testing.T) {
+	srv := newLiveServer(t)
+	c := srv.client(WithHeartbeat(20 * time.Millisecond))
+	sub := mustSubscribe(t, c, "SELECT * FROM m")
+	take(t, sub, 1)
+	srv.wait(func() bool { return srv.subscriptions() == 1 })
+	srv.mu.Lock()
+	srv.scramble = 2 // the connection is cut behind the second of the rows
+	for i := range 5 {
+		srv.log = append(srv.log, logged{"insert", fmt.Sprintf(`{"id":%d,"text":"x"}`, i+1), ""})
+	}
+	srv.mu.Unlock()
+	srv.kick()
+	var rows, states []string
+	for len(rows) < 5 {
+		if ev := take(t, sub, 1)[0]; strings.HasPrefix(ev, "insert") {
+			rows = append(rows, ev)
+		} else {
+			states = append(states, ev)
+		}
+	}
+	equal(t, rows, "insert 5 catch-up", "insert 4 catch-up", "insert 3 catch-up", "insert 2 catch-up", "insert 1 catch-up")
+	for sub.Seq() != 5 { // a quiet heartbeat shows that it is through
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if ev, err := sub.Next(ctx); err == nil && ev.Kind.HasRow() {
+			t.Fatalf("%v came twice", short(ev))
+		}
+		cancel()
+	}
+	if states[0] != "reconnecting" || states[1] != "reconnected" {
+		t.Errorf("states %v", states)
+	}
+	srv.insert(6)
+	for {
+		if ev := take(t, sub, 1)[0]; strings.HasPrefix(ev, "insert") {
+			equal(t, []string{ev}, "insert 6")
+			break
+		}
+	}
+}
+
+// A catch-up larger than the reader's buffer comes in pieces and ends.
+func TestCatchUpLargerThanTheBuffer(t *testing.T) {
+	srv := newLiveServer(t)
+	sub := mustSubscribe(t, srv.client(), "SELECT * FROM m", Buffer(7))
+	take(t, sub, 1)
+	srv.wait(func() bool { return srv.subscriptions() == 1 })
+	srv.mu.Lock()
+	srv.scramble = 1000
+	for i := range 200 {
+		srv.log = append(srv.log, logged{"insert", fmt.Sprintf(`{"id":%d,"text":"x"}`, i+1), ""})
+	}
+	srv.mu.Unlock()
+	srv.kick()
+	seen := map[string]int{}
+	for len(seen) < 200 {
+		if ev := take(t, sub, 1)[0]; strings.HasPrefix(ev, "insert") {
+			id := strings.Fields(ev)[1]
+			if seen[id]++; seen[id] > 1 {
+				t.Fatalf("row %s came twice", id)
+			}
+		}
+	}
+}
