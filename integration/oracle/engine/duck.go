@@ -1,0 +1,116 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	// The driver registers itself.
+	_ "github.com/duckdb/duckdb-go/v2"
+)
+
+// Duck is DuckDB in this process, in memory.
+type Duck struct {
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+var _ Database = (*Duck)(nil)
+
+// OpenDuck opens an empty DuckDB.
+func OpenDuck(ctx context.Context) (*Duck, error) {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), db.Close())
+	}
+	d := &Duck{db: db, conn: conn}
+	for _, s := range []string{"SET threads = 1", "SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'", "SET integer_division = true"} {
+		if r := d.Exec(ctx, s); r.Err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", s, r.Err), d.Close())
+		}
+	}
+	return d, nil
+}
+
+// Name is "DuckDB".
+func (d *Duck) Name() string { return "DuckDB" }
+
+// Use makes a schema and makes it current.
+func (d *Duck) Use(ctx context.Context, namespace string) error {
+	for _, s := range []string{"CREATE SCHEMA " + namespace, "USE " + namespace} {
+		if r := d.Exec(ctx, s); r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// Drop removes a schema.
+func (d *Duck) Drop(ctx context.Context, namespace string) error {
+	for _, s := range []string{"USE main", "DROP SCHEMA " + namespace + " CASCADE"} {
+		if r := d.Exec(ctx, s); r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// Close ends it.
+func (d *Duck) Close() error { return errors.Join(d.conn.Close(), d.db.Close()) }
+
+// Exec runs one statement. DuckDB has no SQLSTATEs; every error is "DUCK".
+// Values come as Go's text of them, so that Same must compare by meaning.
+func (d *Duck) Exec(ctx context.Context, text string) Result {
+	res := Result{Affected: -1}
+	fail := func(err error) Result { return Result{Affected: -1, Err: &Error{State: "DUCK", Message: err.Error()}} }
+	rows, err := d.conn.QueryContext(ctx, text)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = rows.Close() }()
+	res.Columns, err = rows.Columns()
+	if err != nil {
+		return fail(err)
+	}
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return fail(err)
+	}
+	for _, t := range types {
+		res.Types = append(res.Types, t.DatabaseTypeName())
+	}
+	for rows.Next() {
+		row, err := scanText(rows, len(types))
+		if err != nil {
+			return fail(err)
+		}
+		res.Rows = append(res.Rows, row)
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	return res
+}
+
+func scanText(rows *sql.Rows, n int) (Row, error) {
+	cells := make([]sql.NullString, n)
+	to := make([]any, n)
+	for i := range cells {
+		to[i] = &cells[i]
+	}
+	if err := rows.Scan(to...); err != nil {
+		return nil, err
+	}
+	row := make(Row, n)
+	for i, c := range cells {
+		row[i] = Cell{Text: c.String, Null: !c.Valid}
+	}
+	return row, nil
+}
