@@ -62,11 +62,10 @@ func BenchmarkDurableInsert(b *testing.B) {
 			ctx := context.Background()
 			var next atomic.Int64
 			b.ReportAllocs()
-			b.SetParallelism(max(1, writers/2)) // times GOMAXPROCS
-			b.RunParallel(func(pb *testing.PB) {
+			b.ResetTimer()
+			parallel(writers, func(int) {
 				var sink nowhere
-				for pb.Next() {
-					id := next.Add(1)
+				for id := next.Add(1); id <= int64(b.N); id = next.Add(1) {
 					err := s.Execute(ctx, Request{
 						SQL:    "INSERT INTO app.t (id, a, b) VALUES ($1, $2, $3)",
 						Params: []sqltype.Value{sqltype.NewBigInt(id), sqltype.NewBigInt(7), sqltype.NewText("some text")},

@@ -17,10 +17,8 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
-	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/live"
-	"github.com/kalamdb/kalamdb/live/filter"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/exec"
@@ -204,7 +202,7 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 	}
 	spec := live.Spec{
 		ID: newLiveID(), Connection: req.Connection, ClientID: req.ID, User: s.principal.User,
-		Plan: livePlan(plan, q), Query: req.SQL, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
+		Plan: livePlan(plan, q, ns, req.Params), Query: req.SQL, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
 	}
 	if req.CloseOnSlow {
 		spec.OnSlow = live.CloseSlow
@@ -326,31 +324,6 @@ func (h *heldRows) Close() {
 		h.rows.Close()
 		h.state.Release()
 	})
-}
-
-// livePlan gives a compiled query the form that the hub needs.
-func livePlan(p *sql.LivePlan, q *ast.Query) *live.Plan {
-	out := &live.Plan{
-		Table: p.Table, FilterKey: p.FilterKey, ProjectionKey: p.ProjectionKey, NamesDeleted: names(q, sysname.Deleted),
-		NewEval: func() filter.Evaluator { return p.NewEval() },
-		Origin:  p,
-	}
-	for _, c := range p.Columns {
-		out.Columns = append(out.Columns, live.Column{Name: c.Name, Type: c.Type})
-	}
-	return out
-}
-
-// names tells whether a query names a column anywhere.
-func names(q *ast.Query, column string) bool {
-	found := false
-	ast.Inspect(q, func(n ast.Node) bool {
-		if c, ok := n.(*ast.ColumnRef); ok && c.Name == column {
-			found = true
-		}
-		return !found
-	})
-	return found
 }
 
 // newLiveID makes an id that nobody guesses.

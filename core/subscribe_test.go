@@ -13,7 +13,10 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/live"
+	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/parser"
 )
 
 // hearing is how long a test waits for a message that must come.
@@ -83,6 +86,46 @@ func TestSubscriptionHearsItsRowsOnly(t *testing.T) {
 			t.Errorf("bob sees %s live queries", got)
 		}
 	})
+}
+
+func TestEqualitiesOfAFilter(t *testing.T) {
+	d := openDB(t, testConfig(config.BackendMemory, ""))
+	d.notes()
+	d.must(admin, "CREATE VIEW app.v AS SELECT id AS room, room AS id FROM app.notes")
+	tab := d.mustTable("app", "notes")
+	for text, want := range map[string]string{
+		"SELECT * FROM app.notes WHERE room = 'a'":                           "[{1 a}]",
+		"SELECT * FROM app.notes n WHERE 'a' = n.room AND id = 7 AND id > 3": "[{1 a} {0 7}]",
+		"SELECT * FROM app.notes WHERE room = $1":                            "[{1 p}]",
+		"SELECT * FROM app.notes WHERE room = 'a' OR id = 7":                 "[]",
+		"SELECT * FROM app.notes WHERE NOT (room = 'a')":                     "[]",
+		"SELECT * FROM app.notes WHERE room = lower('A')":                    "[]",
+		"SELECT * FROM app.notes WHERE id = 1.5":                             "[]",
+		"SELECT * FROM app.notes AS n(room, id) WHERE room = 7":              "[]",
+		"SELECT * FROM app.v WHERE room = 7":                                 "[]",
+		"SELECT * FROM app.notes":                                            "[]",
+	} {
+		x, err := parser.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "["
+		for i, e := range equalities(tab, x.(*ast.Query), "", []sqltype.Value{sqltype.NewText("p")}) {
+			if i > 0 {
+				got += " "
+			}
+			got += fmt.Sprintf("{%d %s}", e.Ordinal, e.Value.Text())
+		}
+		if got += "]"; got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	// A parameter finds its rows through them.
+	sub := d.subscribe("ann", SubscribeRequest{SQL: "SELECT id FROM app.notes WHERE room = $1 AND id > 1", Params: []sqltype.Value{sqltype.NewText("a")}})
+	d.must("ann", "INSERT INTO app.notes VALUES (1, 'a'), (2, 'b'), (3, 'a')")
+	if got := next(t, sub); !slices.Equal(got.ids, []int64{3}) {
+		t.Errorf("heard %+v", got)
+	}
 }
 
 func TestSubscriptionIsRefused(t *testing.T) {

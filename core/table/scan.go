@@ -214,9 +214,17 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	return vector.NewBatch(cols, n), nil
 }
 
-// hint is how many rows to make room for: a small table's batch is small.
+// firstBatch is how many rows the first batch makes room for. How many a user
+// has of a table's rows is not known; most have few, and for those who have
+// many growing once is nothing.
+const firstBatch = 64
+
+// hint is how many rows to make room for.
 func (sc *scanner) hint(limit int) int {
-	return max(16, int(min(int64(limit), sc.s.Rows())))
+	if sc.given == 0 {
+		limit = min(limit, firstBatch)
+	}
+	return int(min(int64(limit), max(16, sc.s.Rows())))
 }
 
 // step goes to the next row of the ranges.
