@@ -71,7 +71,7 @@ func (g *generator) pred(t string, depth int) string {
 
 func (g *generator) query() string {
 	where := " WHERE " + g.pred("x", 2)
-	switch g.r.IntN(8) {
+	switch g.r.IntN(18) {
 	case 0:
 		return "SELECT x.s, count(*), sum(x.n), min(x.k) FROM t x" + where + " GROUP BY x.s"
 	case 1:
@@ -86,6 +86,36 @@ func (g *generator) query() string {
 		return "SELECT x.id FROM t x" + where + g.pick(" UNION ", " UNION ALL ", " EXCEPT ", " INTERSECT ") + "SELECT w.id FROM u w WHERE " + g.pred("w", 1)
 	case 6:
 		return "SELECT x.id, y.c FROM t x JOIN (SELECT k, count(*) AS c FROM u GROUP BY k) y ON y.k = x.k" + where
+	}
+	return g.nested(where)
+}
+
+// nested are queries with queries inside.
+func (g *generator) nested(where string) string {
+	and := strings.Replace(where, " WHERE ", " AND ", 1)
+	switch g.r.IntN(12) {
+	case 0:
+		return "WITH c AS (SELECT k, max(n) AS m FROM u GROUP BY k) SELECT x.id, c.m FROM t x LEFT JOIN c ON c.k = x.k" + where
+	case 1:
+		return "SELECT x.k, count(DISTINCT x.n), sum(DISTINCT x.n) FROM t x" + where + " GROUP BY x.k HAVING count(*) > 1"
+	case 2:
+		return "SELECT x.id, (SELECT count(*) FROM u a WHERE a.k = x.k AND EXISTS (SELECT 1 FROM t b WHERE b.n = a.n AND b.id > x.id)) FROM t x" + where
+	case 3:
+		return "SELECT x.id FROM t x WHERE x.n " + g.pick("IN", "NOT IN") + " (SELECT y.n FROM u y WHERE y.k = x.k)" + and
+	case 4:
+		return "SELECT x.id, y.id, z.id FROM t x, u y, t z WHERE x.k = y.k AND z.id = y.n" + and
+	case 5:
+		return "SELECT x.id, rank() OVER (PARTITION BY x.k ORDER BY x.n NULLS LAST), dense_rank() OVER (ORDER BY x.s NULLS FIRST), lag(x.id, 2) OVER (ORDER BY x.id) FROM t x" + where
+	case 6:
+		return "SELECT s, c FROM (SELECT x.s AS s, count(*) AS c FROM t x" + where + " GROUP BY x.s) q WHERE c > " + g.num()
+	case 7:
+		return "SELECT x.id FROM t x WHERE (SELECT max(y.n) FROM u y WHERE y.k = x.k AND y.id < (SELECT max(z.id) FROM t z WHERE z.k = y.k)) >= x.n" + and
+	case 8:
+		return "SELECT x.id, CASE WHEN x.n > 5 THEN 'hi' WHEN EXISTS (SELECT 1 FROM u WHERE u.k = x.k) THEN 'u' ELSE 'lo' END FROM t x" + where
+	case 9:
+		return "SELECT x.k, x.s, grouping(x.k), count(*) FROM t x" + where + " GROUP BY " + g.pick("ROLLUP", "CUBE") + " (x.k, x.s)"
+	case 10:
+		return "SELECT a.id, b.id FROM (SELECT * FROM t x" + where + ") a LEFT JOIN (SELECT * FROM u w WHERE " + g.pred("w", 0) + ") b ON a.k = b.k AND a.n <= b.n WHERE b.id IS NULL OR b.id > 3"
 	}
 	return "SELECT x.id, x.n * 2, coalesce(x.s, '?') FROM t x" + where
 }
@@ -143,15 +173,18 @@ func TestDifferential(t *testing.T) {
 		lift bool
 	}
 	var ways []way
-	for _, batch := range []int{2048, 7, 1} {
-		for _, opts := range []sql.Options{{}, {PlanCacheSize: -1}, {NoPushdown: true}} {
-			for _, lift := range []bool{false, true} {
-				db := NewDB(opts)
-				db.Env.BatchSize = batch
-				fillRandom(t, db)
-				ways = append(ways, way{fmt.Sprintf("batch %d, %+v, parameters %v", batch, opts, lift), db, lift})
-			}
-		}
+	for _, w := range []struct {
+		batch int
+		opts  sql.Options
+		lift  bool
+	}{
+		{2048, sql.Options{}, false}, {2048, sql.Options{}, true}, {7, sql.Options{PlanCacheSize: -1}, false}, {7, sql.Options{PlanCacheSize: -1}, true},
+		{1, sql.Options{}, false}, {1, sql.Options{}, true}, {2048, sql.Options{NoPushdown: true}, false}, {7, sql.Options{NoPushdown: true}, true},
+	} {
+		db := NewDB(w.opts)
+		db.Env.BatchSize = w.batch
+		fillRandom(t, db)
+		ways = append(ways, way{fmt.Sprintf("batch %d, %+v, parameters %v", w.batch, w.opts, w.lift), db, w.lift})
 	}
 	ctx := context.Background()
 	count := 400
