@@ -33,9 +33,6 @@ type dateTime struct {
 	hasZone    bool
 	bc         bool
 	infinite   int
-	// days counts from today, and instant says that micros is of that day:
-	// today, now.
-	relative bool
 }
 
 func parseTemporal(s string, t Type, now time.Time) (Value, error) {

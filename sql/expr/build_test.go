@@ -85,6 +85,44 @@ func TestParameterValues(t *testing.T) {
 	}
 }
 
+// TestUntypedParameter checks that a parameter whose place gives it no type
+// keeps its value.
+func TestUntypedParameter(t *testing.T) {
+	in := vector.NewBatch([]*vector.Vector{vector.FromInts(sqltype.TInteger, []int64{1, 2, 3}, nil)}, 3)
+	for _, tt := range []struct {
+		text  string
+		param sqltype.Value
+		want  int
+	}{
+		{"$1 IS NULL OR i = $1", sqltype.NewInt(sqltype.Integer, 2), 1},
+		{"$1 IS NULL OR i = $1", sqltype.Null(), 3},
+		{"$1 IS NOT NULL", sqltype.NewText("x"), 3},
+		{"'x' IS NULL", sqltype.Null(), 0},
+		{"NULL IS NULL", sqltype.Null(), 3},
+	} {
+		e := must(bind(tt.text, map[string]expr.Expr{"i": expr.Column(0, sqltype.TInteger, "i")}))
+		ctx := &expr.Context{Params: []sqltype.Value{tt.param}}
+		ev := expr.Compile(e).NewEval()
+		sel, err := ev.Filter(ctx, in)
+		if err != nil || len(sel) != tt.want {
+			t.Errorf("%s with %q: %v, %v", tt.text, tt.param.Text(), sel, err)
+		}
+		hits := 0
+		row := make(sqltype.Row, 1)
+		for i := range in.Len() {
+			in.ReadRow(i, row)
+			if ok, err := ev.MatchRow(ctx, row); err != nil {
+				t.Error(err)
+			} else if ok {
+				hits++
+			}
+		}
+		if hits != tt.want {
+			t.Errorf("%s with %q: %d rows match", tt.text, tt.param.Text(), hits)
+		}
+	}
+}
+
 func TestBindErrors(t *testing.T) {
 	for text, want := range map[string]dberr.Code{
 		"i = s":                     dberr.FunctionNotFound,

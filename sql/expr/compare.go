@@ -75,6 +75,52 @@ func (n *compareNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 	return n.test(a, b), nil
 }
 
+// operand gives a node's value without copying it where it lies somewhere
+// already; else it is put into tmp.
+func operand(ev *Eval, n node, row sqltype.Row, tmp *sqltype.Value) (*sqltype.Value, error) {
+	switch n := n.(type) {
+	case *columnNode:
+		return &row[n.ordinal], nil
+	case *constNode:
+		return &n.value, nil
+	}
+	var err error
+	*tmp, err = n.row(ev, row)
+	return tmp, err
+}
+
+// match is the comparison of live filters.
+func (n *compareNode) match(ev *Eval, row sqltype.Row, want bool) (bool, error) {
+	tmp := ev.mem[n.slot].values(2)
+	a, err := operand(ev, n.l, row, &tmp[0])
+	if err != nil {
+		return false, err
+	}
+	b, err := operand(ev, n.r, row, &tmp[1])
+	if err != nil {
+		return false, err
+	}
+	if !n.distinct && (a.IsNull() || b.IsNull()) {
+		return false, nil
+	}
+	if !n.distinct && n.lt.Kind != sqltype.JSON {
+		switch {
+		case n.lt.Physical() == sqltype.PhysInt && n.rt.Physical() == sqltype.PhysInt:
+			return holds(n.op, cmp.Compare(a.Int(), b.Int())) == want, nil
+		case n.lt.Physical() == sqltype.PhysString && n.rt.Physical() == sqltype.PhysString:
+			switch n.op {
+			case ast.OpEq:
+				return (a.Str() == b.Str()) == want, nil
+			case ast.OpNe:
+				return (a.Str() != b.Str()) == want, nil
+			}
+			return holds(n.op, strings.Compare(a.Str(), b.Str())) == want, nil
+		}
+	}
+	v := n.test(*a, *b)
+	return !v.IsNull() && v.Bool() == want, nil
+}
+
 // sides evaluates both operands. Where both are constant, or one is a
 // constant NULL, constant is the result and l is nil.
 func (n *compareNode) sides(ev *Eval, in *vector.Batch, sel []int32) (l, r *vector.Vector, constant sqltype.Value, err error) {

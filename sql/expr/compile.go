@@ -114,10 +114,20 @@ type constNode struct {
 }
 
 func newConstNode(v sqltype.Value, t sqltype.Type) *constNode {
+	t = valueType(v, t)
 	if !v.IsNull() && t.Kind != sqltype.Unknown && v.Kind() != t.Kind && v.Kind().Physical() == t.Physical() {
 		v = v.As(t.Kind)
 	}
 	return &constNode{value: v, typ: t, col: vector.NewConst(t, v, 1)}
+}
+
+// valueType is the type of a constant or parameter whose place gave it none,
+// as in $1 IS NULL: that of its value.
+func valueType(v sqltype.Value, t sqltype.Type) sqltype.Type {
+	if t.Kind == sqltype.Unknown && !v.IsNull() {
+		return sqltype.Type{Kind: v.Kind()}
+	}
+	return t
 }
 
 func (n *constNode) row(*Eval, sqltype.Row) (sqltype.Value, error) { return n.value, nil }
@@ -149,7 +159,7 @@ func (n *paramNode) vec(ev *Eval, in *vector.Batch, _ []int32) (*vector.Vector, 
 	if err != nil {
 		return nil, err
 	}
-	return vector.NewConst(n.typ, v, in.Len()), nil
+	return vector.NewConst(valueType(v, n.typ), v, in.Len()), nil
 }
 
 // callNode calls a function of the registry.
@@ -371,6 +381,10 @@ func (n *notNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, 
 
 func (n *notNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
 	return filter(ev, n.x, in, sel, !want)
+}
+
+func (n *notNode) match(ev *Eval, row sqltype.Row, want bool) (bool, error) {
+	return match(ev, n.x, row, !want)
 }
 
 // isNode is IS [NOT] NULL, TRUE, FALSE or UNKNOWN.

@@ -166,13 +166,14 @@ func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 type quantifiedNode struct {
 	x, array node
 	all      bool
+	op       ast.Op
 	// test compares two values that are not NULL.
 	test func(ev *Eval, a, b sqltype.Value) (bool, error)
 	slot int
 }
 
 func (c *compiler) quantified(e *QuantifiedExpr) node {
-	n := &quantifiedNode{x: c.node(e.X), array: c.node(e.Array), all: e.All, slot: c.slot()}
+	n := &quantifiedNode{x: c.node(e.X), array: c.node(e.Array), all: e.All, op: e.Op, slot: c.slot()}
 	switch e.Op {
 	case ast.OpLike, ast.OpNotLike, ast.OpILike, ast.OpNotILike:
 		kind := ast.Like
@@ -245,9 +246,70 @@ func (n *quantifiedNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.V
 	if err != nil {
 		return nil, err
 	}
-	return ev.mem[n.slot].collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+	m := &ev.mem[n.slot]
+	if set, ok := n.set(x, a); ok {
+		return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) { return set.test(x, i), nil })
+	}
+	return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
 		return n.one(ev, x.Value(i), a.Value(i))
 	})
+}
+
+// arraySet is a constant array as a set, for x = ANY (array) and
+// x <> ALL (array): often thousands of keys in one parameter.
+type arraySet struct {
+	ints  map[int64]struct{}
+	texts map[string]struct{}
+	null  bool
+	// hit is the result for a value in the set.
+	hit bool
+}
+
+// minArraySet is how many elements are worth a set.
+const minArraySet = 8
+
+func (n *quantifiedNode) set(x, a *vector.Vector) (arraySet, bool) {
+	anyOf := n.op == ast.OpEq && !n.all
+	if !anyOf && !(n.op == ast.OpNe && n.all) || !a.Const || a.IsNull(0) || len(a.Lists[0]) < minArraySet || x.Type.Kind == sqltype.JSON {
+		return arraySet{}, false
+	}
+	s := arraySet{hit: anyOf}
+	switch x.Type.Physical() {
+	case sqltype.PhysInt:
+		s.ints = make(map[int64]struct{}, len(a.Lists[0]))
+	case sqltype.PhysString:
+		s.texts = make(map[string]struct{}, len(a.Lists[0]))
+	default:
+		return s, false
+	}
+	for _, e := range a.Lists[0] {
+		switch {
+		case e.IsNull():
+			s.null = true
+		case s.ints != nil:
+			s.ints[e.Int()] = struct{}{}
+		default:
+			s.texts[e.Str()] = struct{}{}
+		}
+	}
+	return s, true
+}
+
+func (s *arraySet) test(x *vector.Vector, i int) sqltype.Value {
+	p := x.Index(i)
+	if x.Valid != nil && !x.Valid.Get(p) {
+		return sqltype.NullOf(sqltype.Boolean)
+	}
+	var hit bool
+	if s.ints != nil {
+		_, hit = s.ints[x.Ints[p]]
+	} else {
+		_, hit = s.texts[x.Str(p)]
+	}
+	if !hit && s.null {
+		return sqltype.NullOf(sqltype.Boolean)
+	}
+	return sqltype.NewBool(hit == s.hit)
 }
 
 func (n *inNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) ([]int32, error) {

@@ -20,6 +20,22 @@ func filter(ev *Eval, n node, in *vector.Batch, sel []int32, want bool) ([]int32
 	return pick(v, sel, make([]int32, len(sel)), want), nil
 }
 
+// matcher is a condition that can be tested on a row without its value: match
+// tells whether it is want, NULL being neither. It looks at operands in the
+// same order and as far as filter does.
+type matcher interface {
+	match(ev *Eval, row sqltype.Row, want bool) (bool, error)
+}
+
+// match tests a condition on a row.
+func match(ev *Eval, n node, row sqltype.Row, want bool) (bool, error) {
+	if m, ok := n.(matcher); ok {
+		return m.match(ev, row, want)
+	}
+	v, err := n.row(ev, row)
+	return err == nil && !v.IsNull() && v.Bool() == want, err
+}
+
 // pickNode is filter for a node that computes a vector of booleans, with the
 // node's own memory for the result.
 func pickNode(ev *Eval, n node, slot int, in *vector.Batch, sel []int32, want bool) ([]int32, error) {
@@ -163,6 +179,18 @@ func (n *logicNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool) (
 	return found, nil
 }
 
+func (n *logicNode) match(ev *Eval, row sqltype.Row, want bool) (bool, error) {
+	// Looking for unit, the first argument that is not ends it; otherwise the
+	// first that is.
+	all := want == n.unit
+	for _, a := range n.args {
+		if ok, err := match(ev, a, row, want); err != nil || ok != all {
+			return ok && err == nil, err
+		}
+	}
+	return all, nil
+}
+
 // minus appends the rows of a that are not in b; both ascend.
 func minus(dst, a, b []int32) []int32 {
 	k := 0
@@ -207,11 +235,11 @@ type caseNode struct {
 
 func (n *caseNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 	for i, c := range n.conds {
-		v, err := c.row(ev, row)
+		hit, err := match(ev, c, row, true)
 		if err != nil {
-			return v, err
+			return sqltype.Value{}, err
 		}
-		if !v.IsNull() && v.Bool() {
+		if hit {
 			return n.results[i].row(ev, row)
 		}
 	}

@@ -95,6 +95,5 @@ func (ev *Eval) EvalRow(ctx *Context, row sqltype.Row) (sqltype.Value, error) {
 // MatchRow tells whether the condition is true for the row; NULL is not true.
 func (ev *Eval) MatchRow(ctx *Context, row sqltype.Row) (bool, error) {
 	ev.ctx = ctx
-	v, err := ev.prog.root.row(ev, row)
-	return err == nil && !v.IsNull() && v.Bool(), err
+	return match(ev, ev.prog.root, row, true)
 }

@@ -214,6 +214,10 @@ func checkAgreement(t *testing.T, r *rand.Rand, e expr.Expr, in *vector.Batch, r
 			if hit {
 				next++
 			}
+			in.ReadRow(k, row)
+			if ok, err := ev.MatchRow(ctx, row); ok != hit || err != nil {
+				t.Fatalf("row %d: filter says %v, match %v (%v)", i, hit, ok, err)
+			}
 			if hit != (want[i] == show(sqltype.NewBool(true), nil)) {
 				t.Fatalf("row %d: filter says %v, row %s", i, hit, want[i])
 			}

@@ -79,6 +79,12 @@ func (g generator) boolean(depth int) string {
 		},
 		func() string { return fmt.Sprintf("(%s = %s (a))", g.number(d), g.word("ANY", "ALL")) },
 		func() string {
+			return fmt.Sprintf("(i %s ('{1,2,3,4,5,6,7,8,9,-1%s}'))", g.word("= ANY", "<> ALL", "= ALL"), g.word("", ",NULL"))
+		},
+		func() string {
+			return fmt.Sprintf("(%s %s ('{a,b,c,d,e,f,g,abc,\"\"%s}'))", g.text(d), g.word("= ANY", "<> ALL", "<> ANY"), g.word("", ",NULL"))
+		},
+		func() string {
 			return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", g.boolean(d), g.boolean(d), g.boolean(d))
 		},
 		func() string { return fmt.Sprintf("coalesce(%s, %s)", g.boolean(d), g.boolean(d)) },
