@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -363,6 +364,30 @@ func TestTimeoutAndCancel(t *testing.T) {
 	r.fail = errors.New("gone away")
 	if err := d.session(who("ann")).Execute(t.Context(), Request{SQL: "SELECT * FROM app.t"}, &r); !errors.Is(err, r.fail) {
 		t.Errorf("a sink that fails: %v", err)
+	}
+}
+
+func TestCloseEndsWhatStillRuns(t *testing.T) {
+	cfg := testConfig(config.BackendMemory, "")
+	cfg.Query.Timeout = 0
+	d := openDB(t, cfg)
+	result := make(chan error, 1)
+	s := d.session(who("ann"))
+	go func() {
+		result <- s.Execute(context.Background(), Request{SQL: "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"}, &recorder{})
+	}()
+	for running := false; !running; runtime.Gosched() {
+		d.running.mu.Lock()
+		running = d.running.n > 0
+		d.running.mu.Unlock()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; dberr.CodeOf(err) != dberr.StorageUnavailable || !strings.Contains(err.Error(), "shutting down") {
+		t.Errorf("the statement ended with %v", err)
 	}
 }
 
