@@ -1,0 +1,284 @@
+package builtin
+
+import (
+	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/decimal"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+)
+
+func init() {
+	s := section{"formatting", Scalar}
+	doc := "Writes a number by a template such as 999,990.00."
+	write := func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		d, err := toDecimal(a[0])
+		if err != nil {
+			return sqltype.NullOf(sqltype.Text), err
+		}
+		text, err := numberToChar(d, a[1].Str())
+		return sqltype.NewText(text), err
+	}
+	s.def("to_char(int, text) text; to_char(bigint, text) text; to_char(decimal, text) text; to_char(double, text) text", doc, write)
+	s.def("to_number(text, text) decimal", "Reads a number that was written by a template.", toNumber)
+}
+
+// numberFormat is a template for numbers taken apart.
+type numberFormat struct {
+	tokens []string
+	// pre and post count the digits before and behind the point, first is how
+	// many of pre stand before the first 0.
+	pre, post, first       int
+	zeros                  bool
+	fill, point            bool
+	signed, minus, bracket bool
+	// signAt is where S stands: before the digits or behind them.
+	signLeads bool
+	// lastZero is the place of the last 0 behind the point, counted from 1.
+	lastZero int
+}
+
+func parseNumberFormat(tmpl string) (numberFormat, error) {
+	var f numberFormat
+	for i := 0; i < len(tmpl); {
+		up := strings.ToUpper(tmpl[i:min(i+2, len(tmpl))])
+		switch {
+		case up == "FM":
+			f.fill = true
+			i += 2
+			continue
+		case up == "MI", up == "PL", up == "SG", up == "PR", up == "TH", up == "RN":
+			switch up {
+			case "MI", "SG":
+				f.minus = true
+			case "PR":
+				f.bracket = true
+			case "RN":
+				return f, dberr.New(dberr.Unsupported, "roman numerals in a number's template are not supported")
+			}
+			f.tokens = append(f.tokens, up)
+			i += 2
+			continue
+		case tmpl[i] == '"':
+			end := strings.IndexByte(tmpl[i+1:], '"')
+			if end < 0 {
+				end = len(tmpl) - i - 1
+			}
+			f.tokens = append(f.tokens, `"`+tmpl[i+1:i+1+end])
+			i += end + 2
+			continue
+		}
+		c := up[:1]
+		switch c {
+		case "9", "0":
+			if f.point {
+				f.post++
+				if c == "0" {
+					f.lastZero = f.post
+				}
+			} else {
+				if c == "0" && !f.zeros {
+					f.zeros, f.first = true, f.pre
+				}
+				f.pre++
+			}
+		case ".", "D":
+			if f.point {
+				return f, dberr.New(dberr.InvalidSQL, "multiple decimal points").WithState("42601")
+			}
+			f.point, c = true, "."
+		case ",", "G":
+			c = ","
+		case "S":
+			f.signed, f.signLeads = true, f.pre == 0 && !f.point
+		case "V", "E":
+			return f, dberr.Newf(dberr.Unsupported, "%q in a number's template is not supported", tmpl[i:i+1])
+		case "$", "L":
+			c = "$"
+		default:
+			c = `"` + tmpl[i:i+1]
+		}
+		f.tokens = append(f.tokens, c)
+		i++
+	}
+	if !f.zeros {
+		f.first = f.pre
+	}
+	return f, nil
+}
+
+func numberToChar(d decimal.Decimal, tmpl string) (string, error) {
+	if len(tmpl) > 256 {
+		return "", invalidArg("a number's template is longer than 256 characters")
+	}
+	f, err := parseNumberFormat(tmpl)
+	if err != nil {
+		return "", err
+	}
+	neg := d.Sign() < 0
+	r, err := d.Abs().Rescale(int32(min(f.post, decimal.MaxScale)))
+	if err != nil {
+		return "", decimalErr(err)
+	}
+	neg = neg && r.Sign() != 0
+	whole, frac, _ := strings.Cut(r.String(), ".")
+	for len(frac) < f.post {
+		frac += "0"
+	}
+	if whole == "0" && (f.pre == 0 || f.post > 0) {
+		whole = ""
+	}
+	overflow := len(whole) > f.pre
+	return f.write(whole, frac, neg, overflow), nil
+}
+
+// write puts the digits into the template's places. The sign, where the
+// template has no place for it, stands right before the first digit.
+func (f *numberFormat) write(whole, frac string, neg, overflow bool) string {
+	var b strings.Builder
+	sign := " "
+	if neg {
+		sign = "-"
+	}
+	if f.signed && !neg {
+		sign = "+"
+	}
+	auto := !f.minus && !f.bracket && (!f.signed || f.signLeads)
+	started := false
+	start := func() {
+		if started {
+			return
+		}
+		started = true
+		switch {
+		case auto && !(f.fill && sign == " "):
+			b.WriteString(sign)
+		case f.bracket && neg:
+			b.WriteByte('<')
+		case f.bracket && !f.fill:
+			b.WriteByte(' ')
+		}
+	}
+	blank := func() {
+		if !f.fill {
+			b.WriteByte(' ')
+		}
+	}
+	at, fracAt := 0, 0
+	// With FM, zeros at the end of the fraction are dropped where 9 stands.
+	shown := f.post
+	if f.fill {
+		shown = max(len(strings.TrimRight(frac, "0")), f.lastZero)
+	}
+	pad := f.pre - len(whole)
+	for _, t := range f.tokens {
+		switch t {
+		case "9", "0":
+			if at < f.pre {
+				switch {
+				case overflow:
+					start()
+					b.WriteByte('#')
+				case at >= pad:
+					start()
+					b.WriteByte(whole[at-pad])
+				case f.zeros && at >= f.first:
+					start()
+					b.WriteByte('0')
+				default:
+					blank()
+				}
+				at++
+				continue
+			}
+			if fracAt < shown {
+				if overflow {
+					b.WriteByte('#')
+				} else {
+					b.WriteByte(frac[fracAt])
+				}
+			}
+			fracAt++
+		case ".":
+			start()
+			b.WriteByte('.')
+		case ",":
+			if started {
+				b.WriteByte(',')
+			} else {
+				blank()
+			}
+		case "S":
+			if !f.signLeads {
+				b.WriteString(sign)
+			}
+		case "MI":
+			if neg {
+				b.WriteByte('-')
+			} else {
+				blank()
+			}
+		case "SG":
+			if neg {
+				b.WriteByte('-')
+			} else {
+				b.WriteByte('+')
+			}
+		case "PL":
+			if neg {
+				blank()
+			} else {
+				b.WriteByte('+')
+			}
+		case "PR":
+			if neg {
+				b.WriteByte('>')
+			} else {
+				blank()
+			}
+		case "TH":
+			if !neg && f.post == 0 {
+				b.WriteString(ordinalSuffix("0" + whole))
+			}
+		case "$":
+			if !started {
+				start()
+			}
+			b.WriteByte('$')
+		default:
+			b.WriteString(t[1:])
+		}
+	}
+	return b.String()
+}
+
+// toNumber reads the digits, sign and point of a text; what else a template
+// may put in is skipped.
+func toNumber(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+	f, err := parseNumberFormat(a[1].Str())
+	if err != nil {
+		return sqltype.Value{}, err
+	}
+	var digits strings.Builder
+	neg, point := false, false
+	for _, c := range a[0].Str() {
+		switch {
+		case c >= '0' && c <= '9':
+			digits.WriteRune(c)
+		case c == '.' && !point:
+			point = true
+			digits.WriteRune(c)
+		case c == '-', c == '<' && f.bracket:
+			neg = true
+		}
+	}
+	text := digits.String()
+	if neg {
+		text = "-" + text
+	}
+	d, err := decimal.Parse(text)
+	if err != nil {
+		return sqltype.Value{}, dberr.Newf(dberr.TypeMismatch, "invalid input syntax for type numeric: %q", truncated(a[0].Str())).WithState("22P02")
+	}
+	return sqltype.NewDecimal(d), nil
+}
