@@ -224,7 +224,7 @@ func (st *aggState) finish(r *run) error {
 	for i, k := range st.a.order {
 		keys[i] = sortKey{col: len(st.a.args) + i, desc: k.desc, nullsFirst: k.nullsFirst}
 	}
-	s := sorter{keys: keys, mem: reservation{acct: r.acct}}
+	s := newSorter(r, keys)
 	defer s.mem.release()
 	for c, b := range st.store.chunks {
 		if err := s.add(c, b); err != nil {

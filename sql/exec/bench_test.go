@@ -75,11 +75,15 @@ func BenchmarkMillion(b *testing.B) {
 		{"join", "SELECT count(*) FROM big a JOIN (SELECT DISTINCT grp FROM big WHERE grp < 100) d ON a.grp = d.grp"},
 		{"in-subquery", "SELECT count(*) FROM big WHERE grp IN (SELECT grp FROM big WHERE id < 50)"},
 		{"window", "SELECT max(r) FROM (SELECT row_number() OVER (PARTITION BY grp ORDER BY id) r FROM big) x"},
+		{"sort-parallel", "SELECT id, price FROM big ORDER BY price, id"},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			t := million()
 			c := sql.NewCompiler(sql.Options{})
 			env := &exec.Env{Snapshot: snapshot{t}, MemoryLimit: 4 << 30}
+			if q.name == "sort-parallel" {
+				env.Parallelism = 2
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				runQuery(b, c, t, env, q.text)

@@ -67,17 +67,27 @@ func (c *columnar) Get(_ context.Context, key sqltype.Row, cols []int, _ bool, d
 }
 
 func (c *columnar) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, error) {
-	return &columnarScan{c: c, cols: req.Columns}, nil
+	s := &columnarScan{c: c, cols: req.Columns, end: c.n}
+	for _, r := range req.Ranges {
+		if !r.Low.IsNull() {
+			s.at = int(r.Low.Int())
+		}
+		if !r.High.IsNull() {
+			s.end = min(s.end, int(r.High.Int()))
+		}
+	}
+	return s, nil
 }
 
 type columnarScan struct {
 	c    *columnar
 	cols []int
 	at   int
+	end  int
 }
 
 func (s *columnarScan) Next(context.Context) (*vector.Batch, error) {
-	to := min(s.at+vector.BatchSize, s.c.n)
+	to := min(s.at+vector.BatchSize, s.end)
 	if to == s.at {
 		return nil, nil
 	}

@@ -69,8 +69,11 @@ type joinOp struct {
 	mem                 reservation
 
 	built bool
-	store *rowStore
-	refs  []ref
+	// swapped says that the table is over the left input, because that is the
+	// smaller one; left and right are exchanged then in all but the columns.
+	swapped bool
+	store   *rowStore
+	refs    []ref
 	// heads finds the first row of a key, next the one after each row; both
 	// count from 1, 0 is none.
 	heads map[string]int32
@@ -102,7 +105,13 @@ type joinOp struct {
 type keyState int32
 
 func (o *joinOp) build(ctx context.Context) error {
-	o.store = newRowStore(o.n.r.types(), o.r)
+	inner := o.n.r
+	if o.n.kind == plan.Inner && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
+		o.swapped, inner = true, o.n.l
+		o.left, o.right = o.right, o.left
+		o.leftEval, o.rightEval = o.rightEval, o.leftEval
+	}
+	o.store = newRowStore(inner.types(), o.r)
 	keyed := len(o.n.rightKeys) > 0
 	intKey := len(o.n.rightKeys) == 1 && o.n.rightKeys[0].Type().Physical() == sqltype.PhysInt && o.n.leftKeys[0].Type().Physical() == sqltype.PhysInt
 	if intKey {
@@ -111,6 +120,8 @@ func (o *joinOp) build(ctx context.Context) error {
 		o.heads = map[string]int32{}
 	}
 	keys := make([]*vector.Vector, len(o.rightEval))
+	// A mark that the keys alone decide needs no rows.
+	keysOnly := o.n.kind == plan.Mark && o.residual == nil && keyed
 	var groups, fresh []int32
 	for {
 		b, err := o.right.Next(ctx)
@@ -119,6 +130,12 @@ func (o *joinOp) build(ctx context.Context) error {
 		}
 		if b == nil {
 			break
+		}
+		if keysOnly {
+			if err := o.addKeys(b, keys, &groups, &fresh); err != nil {
+				return err
+			}
+			continue
 		}
 		base := int32(o.store.rows)
 		c, err := o.store.add(b)
@@ -129,6 +146,7 @@ func (o *joinOp) build(ctx context.Context) error {
 		for i := range c.Len() {
 			o.refs = append(o.refs, ref{chunk, int32(i)})
 		}
+		o.rows += c.Len()
 		if !keyed {
 			continue
 		}
@@ -181,6 +199,39 @@ func (o *joinOp) build(ctx context.Context) error {
 		o.matched = make([]bool, len(o.refs))
 	}
 	return nil
+}
+
+// addKeys takes the keys of a right batch, without its rows.
+func (o *joinOp) addKeys(b *vector.Batch, keys []*vector.Vector, groups, fresh *[]int32) error {
+	var err error
+	for k, ev := range o.rightEval {
+		if keys[k], err = ev.EvalVector(o.r.ectx, b); err != nil {
+			return err
+		}
+	}
+	o.rows += b.Rows()
+	kb := vector.NewBatch(keys, b.Len())
+	kb.Sel = b.Sel
+	if o.ints != nil {
+		*groups = resize(*groups, b.Rows())
+		*fresh = o.ints.assign(kb, *groups, (*fresh)[:0])
+		for len(o.intAt) < o.ints.n {
+			o.intAt = append(o.intAt, 1)
+		}
+		o.nullKeys = o.ints.null >= 0
+		return o.mem.set(o.ints.size() + int64(len(o.intAt))*4)
+	}
+	var size int64
+	for i := range b.Rows() {
+		key, null := o.encode(keys, b.Row(i))
+		if null {
+			o.nullKeys = true
+		} else if o.heads[string(key)] == 0 {
+			o.heads[string(key)] = 1
+			size += int64(len(key)) + 40
+		}
+	}
+	return o.mem.add(size)
 }
 
 // encode makes the bytes of a row's keys; null says that one is NULL.
@@ -306,11 +357,18 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 	}
 	mark := o.n.kind == plan.Mark
 	cols := make([]*vector.Vector, 0, len(o.probe.Cols)+len(o.store.types))
-	for _, c := range o.probe.Cols {
-		cols = append(cols, c.Gather(sel))
+	if !o.swapped {
+		for _, c := range o.probe.Cols {
+			cols = append(cols, c.Gather(sel))
+		}
 	}
 	for c := range o.store.types {
 		cols = append(cols, o.store.gatherCol(c, o.pairR))
+	}
+	if o.swapped {
+		for _, c := range o.probe.Cols {
+			cols = append(cols, c.Gather(sel))
+		}
 	}
 	b := vector.NewBatch(cols, len(sel))
 	if o.residual != nil {
@@ -367,7 +425,7 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			return nil, err
 		}
 		if o.probe == nil {
-			if o.n.kind == plan.Inner && len(o.refs) == 0 {
+			if o.n.kind == plan.Inner && o.rows == 0 {
 				o.left.Close()
 				return nil, nil
 			}
@@ -418,7 +476,7 @@ func (o *joinOp) mark(b *vector.Batch) *vector.Batch {
 			v.Bools[row] = true
 		case o.nulls[i]:
 			v.SetNull(row)
-		case o.n.nullAware && len(o.refs) > 0 && (o.nullKeys || o.probeKey[i] < 0):
+		case o.n.nullAware && o.rows > 0 && (o.nullKeys || o.probeKey[i] < 0):
 			v.SetNull(row)
 		}
 	}

@@ -311,3 +311,41 @@ func TestSingleJoinRefusesSecondMatch(t *testing.T) {
 		t.Errorf("two matches: %v", err)
 	}
 }
+
+func TestParallelSort(t *testing.T) {
+	var rows [][]any
+	for i := range 3 * minParallelSort {
+		rows = append(rows, []any{i * 7919 % 100_003, "x"})
+	}
+	src := &source{typs: bigText[:1], rows: rows, size: 2048}
+	n := &sortNode{in: src, keys: []sortKey{{col: 0}}}
+	want, err := results(t, n, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, workers := range []int{2, 3, 8} {
+		r := newTestRun(2048)
+		r.env.Parallelism = workers
+		op := r.open(n)
+		at := 0
+		for {
+			b, err := op.Next(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b == nil {
+				break
+			}
+			for i := range b.Rows() {
+				if got := b.Cols[0].Value(b.Row(i)).Text(); got != want[at] {
+					t.Fatalf("%d workers: row %d is %s, want %s", workers, at, got, want[at])
+				}
+				at++
+			}
+		}
+		op.Close()
+		if at != len(want) {
+			t.Errorf("%d workers: %d rows, want %d", workers, at, len(want))
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -70,7 +71,7 @@ func (o *sortOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if !o.done {
 		o.done = true
 		o.store = newRowStore(o.n.types(), o.r)
-		s := sorter{keys: o.n.keys, mem: reservation{acct: o.r.acct}}
+		s := newSorter(o.r, o.n.keys)
 		defer s.mem.release()
 		for {
 			b, err := o.in.Next(ctx)
@@ -120,6 +121,12 @@ type sorter struct {
 	entries []sortEntry
 	arena   []byte
 	mem     reservation
+	// workers is how many goroutines may sort.
+	workers int
+}
+
+func newSorter(r *run, keys []sortKey) *sorter {
+	return &sorter{keys: keys, mem: reservation{acct: r.acct}, workers: r.env.Parallelism}
 }
 
 type sortEntry struct {
@@ -169,14 +176,59 @@ func (s *sorter) compare(a, b *sortEntry) int {
 	return int(a.ref.row) - int(b.ref.row)
 }
 
+// minParallelSort is from how many rows on goroutines are worth their start.
+const minParallelSort = 1 << 15
+
 func (s *sorter) sort() []ref {
-	slices.SortFunc(s.entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
-	out := make([]ref, len(s.entries))
-	for i := range s.entries {
-		out[i] = s.entries[i].ref
+	entries := s.entries
+	if n := len(entries); s.workers > 1 && n >= minParallelSort {
+		entries = s.sortParallel(min(s.workers, n/minParallelSort+1))
+	} else {
+		slices.SortFunc(entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
+	}
+	out := make([]ref, len(entries))
+	for i := range entries {
+		out[i] = entries[i].ref
 	}
 	s.entries, s.arena = nil, nil
 	return out
+}
+
+// sortParallel sorts pieces at the same time and merges them in pairs.
+func (s *sorter) sortParallel(workers int) []sortEntry {
+	size := (len(s.entries) + workers - 1) / workers
+	var runs [][]sortEntry
+	var wg sync.WaitGroup
+	for piece := range slices.Chunk(s.entries, size) {
+		runs = append(runs, piece)
+		wg.Go(func() { slices.SortFunc(piece, func(a, b sortEntry) int { return s.compare(&a, &b) }) })
+	}
+	wg.Wait()
+	for len(runs) > 1 {
+		next := make([][]sortEntry, (len(runs)+1)/2)
+		for i := range next {
+			if 2*i+1 == len(runs) {
+				next[i] = runs[2*i]
+				break
+			}
+			wg.Go(func() { next[i] = s.merge(runs[2*i], runs[2*i+1]) })
+		}
+		wg.Wait()
+		runs = next
+	}
+	return runs[0]
+}
+
+func (s *sorter) merge(a, b []sortEntry) []sortEntry {
+	out := make([]sortEntry, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if s.compare(&a[0], &b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }
 
 func sortKeyText(keys []sortKey, names func(int) string) string {

@@ -3,15 +3,12 @@ package exec
 import (
 	"bytes"
 	"context"
-	"sort"
 	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/builtin"
-	"github.com/kalamdb/kalamdb/sql/expr"
-	"github.com/kalamdb/kalamdb/sql/plan"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -25,19 +22,6 @@ type windowFunc struct {
 	frame       windowFrame
 	out         sqltype.Type
 	text        string
-}
-
-// windowFrame is a frame, compiled. In RANGE mode with an offset, key gives
-// the order key in the type in which it is compared, and low and high the end
-// of the frame from that row's key (column 0).
-type windowFrame struct {
-	mode       ast.FrameMode
-	start, end ast.BoundKind
-	exclude    ast.FrameExclude
-	// startOff and endOff are the offsets.
-	startOff, endOff *expr.Program
-	key              *expr.Program
-	low, high        *expr.Program
 }
 
 // windowNode computes window functions: it sorts all rows by partition and
@@ -95,7 +79,7 @@ func (o *windowOp) build(ctx context.Context) error {
 		keys = append(keys, sortKey{col: c})
 	}
 	keys = append(keys, o.n.order...)
-	s := sorter{keys: keys, mem: reservation{acct: o.r.acct}}
+	s := newSorter(o.r, keys)
 	defer s.mem.release()
 	for {
 		b, err := o.in.Next(ctx)
@@ -437,256 +421,4 @@ func (p *partition) aggregate(ctx context.Context, f *windowFunc, out *vector.Bu
 		out.Append(last)
 	}
 	return nil
-}
-
-// frames finds the frames of a partition's rows.
-type frames struct {
-	p        *partition
-	f        *windowFrame
-	startOff int64
-	endOff   int64
-	offs     [2]sqltype.Value
-	keys     []sqltype.Value
-	// from and to bound the rows whose key is not NULL.
-	from, to int
-	desc     bool
-}
-
-func (p *partition) frames(f *windowFunc) (*frames, error) {
-	fr := &frames{p: p, f: &f.frame}
-	for i, prog := range []*expr.Program{f.frame.startOff, f.frame.endOff} {
-		if prog == nil {
-			continue
-		}
-		v, err := prog.EvalRow(p.r.ectx, nil)
-		if err != nil {
-			return nil, err
-		}
-		if v.IsNull() {
-			return nil, dberr.New(dberr.ValueOutOfRange, "frame offset must not be null").WithState("22013")
-		}
-		zero := sqltype.NewInt(v.Kind(), 0)
-		switch v.Kind().Physical() {
-		case sqltype.PhysInterval:
-			zero = sqltype.NewInterval(sqltype.IntervalValue{})
-		case sqltype.PhysInt:
-		default:
-			zero = sqltype.NewBigInt(0)
-		}
-		if sqltype.Compare(v, zero) < 0 {
-			return nil, dberr.New(dberr.ValueOutOfRange, "frame offset must not be negative").WithState("22013")
-		}
-		fr.offs[i] = v
-		if f.frame.mode != ast.FrameRange {
-			n := min(v.Int(), int64(len(p.rows))+1)
-			if i == 0 {
-				fr.startOff = n
-			} else {
-				fr.endOff = n
-			}
-		}
-	}
-	if f.frame.key == nil {
-		return fr, nil
-	}
-	k := p.n.order[0]
-	fr.desc = k.desc
-	fr.keys = make([]sqltype.Value, len(p.rows))
-	for i := range p.rows {
-		v, err := f.frame.key.EvalRow(p.r.ectx, sqltype.Row{p.value(i, k.col)})
-		if err != nil {
-			return nil, err
-		}
-		fr.keys[i] = v
-	}
-	for fr.from < len(p.rows) && fr.keys[fr.from].IsNull() {
-		fr.from++
-	}
-	fr.to = len(p.rows)
-	for fr.to > fr.from && fr.keys[fr.to-1].IsNull() {
-		fr.to--
-	}
-	return fr, nil
-}
-
-// of is the frame of the i-th row: from from to before to.
-func (fr *frames) of(i int) (from, to int, err error) {
-	if from, err = fr.end(i, fr.f.start, false); err != nil {
-		return 0, 0, err
-	}
-	if to, err = fr.end(i, fr.f.end, true); err != nil {
-		return 0, 0, err
-	}
-	return from, max(from, to), nil
-}
-
-// end is where the frame of row i starts, or with last, where it has ended.
-func (fr *frames) end(i int, kind ast.BoundKind, last bool) (int, error) {
-	n := len(fr.p.rows)
-	switch kind {
-	case ast.UnboundedPreceding:
-		return 0, nil
-	case ast.UnboundedFollowing:
-		return n, nil
-	}
-	off := fr.startOff
-	if last {
-		off = fr.endOff
-	}
-	if kind == ast.OffsetPreceding {
-		off = -off
-	}
-	if kind == ast.CurrentRow {
-		off = 0
-	}
-	g := fr.p.peer[i]
-	switch fr.f.mode {
-	case ast.FrameRows:
-		at := i + int(off)
-		if last {
-			at++
-		}
-		return min(max(at, 0), n), nil
-	case ast.FrameGroups:
-		at := g + int(off)
-		if last {
-			at++
-		}
-		return fr.p.peers[min(max(at, 0), len(fr.p.peers)-1)], nil
-	}
-	if kind == ast.CurrentRow || fr.keys[i].IsNull() {
-		if last {
-			return fr.p.peers[g+1], nil
-		}
-		return fr.p.peers[g], nil
-	}
-	return fr.rangeEnd(i, last)
-}
-
-// rangeEnd searches the rows whose key is within the offset of row i's.
-func (fr *frames) rangeEnd(i int, last bool) (int, error) {
-	prog, off := fr.f.low, fr.offs[0]
-	if last {
-		prog, off = fr.f.high, fr.offs[1]
-	}
-	bound, err := prog.EvalRow(fr.p.r.ectx, sqltype.Row{fr.keys[i], off})
-	if err != nil {
-		return 0, err
-	}
-	return fr.from + sort.Search(fr.to-fr.from, func(k int) bool {
-		c := sqltype.Compare(fr.keys[fr.from+k], bound)
-		if fr.desc {
-			c = -c
-		}
-		if last {
-			return c > 0
-		}
-		return c >= 0
-	}), nil
-}
-
-// excluded tells whether EXCLUDE takes row k out of row i's frame.
-func (fr *frames) excluded(i, k int) bool {
-	switch fr.f.exclude {
-	case ast.ExcludeCurrentRow:
-		return i == k
-	case ast.ExcludeGroup:
-		return fr.p.peer[i] == fr.p.peer[k]
-	case ast.ExcludeTies:
-		return i != k && fr.p.peer[i] == fr.p.peer[k]
-	}
-	return false
-}
-
-func (c *compiler) window(n *plan.Window) (node, []int, error) {
-	in, lay, err := c.node(n.In)
-	if err != nil {
-		return nil, nil, err
-	}
-	w := &windowNode{in: in}
-	if w.partition, err = positions(lay, n.Partition); err != nil {
-		return nil, nil, err
-	}
-	if w.order, err = c.keys(lay, n.Order); err != nil {
-		return nil, nil, err
-	}
-	out := append([]int(nil), lay...)
-	for i := range n.Funcs {
-		s := &n.Funcs[i]
-		f := windowFunc{fn: s.Fn, spec: s.Spec, filter: -1, ignoreNulls: s.IgnoreNulls, out: c.st.Types[s.Col], text: s.Text + "(" + c.names(s.Args) + ")"}
-		if f.args, err = positions(lay, s.Args); err != nil {
-			return nil, nil, err
-		}
-		if s.Filter >= 0 {
-			if f.filter, err = position(lay, s.Filter); err != nil {
-				return nil, nil, err
-			}
-		}
-		if f.frame, err = c.frame(&s.Frame, n, lay); err != nil {
-			return nil, nil, err
-		}
-		w.funcs = append(w.funcs, f)
-		out = append(out, s.Col)
-	}
-	if len(n.Partition) > 0 {
-		w.text = " partition by " + c.names(n.Partition)
-	}
-	if len(w.order) > 0 {
-		w.text += " order by " + sortKeyText(w.order, func(i int) string { return c.st.Labels[lay[i]] })
-	}
-	w.out = c.types(out)
-	return w, out, nil
-}
-
-func (c *compiler) frame(f *plan.Frame, n *plan.Window, lay []int) (windowFrame, error) {
-	out := windowFrame{mode: f.Mode, start: f.Start.Kind, end: f.End.Kind, exclude: f.Exclude}
-	var err error
-	if out.startOff, err = c.program(f.Start.Offset, nil); err != nil {
-		return out, err
-	}
-	if out.endOff, err = c.program(f.End.Offset, nil); err != nil {
-		return out, err
-	}
-	if f.Mode != ast.FrameRange || f.Start.Offset == nil && f.End.Offset == nil {
-		return out, nil
-	}
-	// PRECEDING goes towards the partition's start, which for a descending
-	// key is towards larger values. The ends are computed from the key in the
-	// type in which they come out, so that the two compare.
-	key := n.Order[0]
-	end := func(b plan.FrameBound, keyType sqltype.Type) (expr.Expr, error) {
-		op := ast.OpAdd
-		if (b.Kind == ast.OffsetPreceding) != key.Desc {
-			op = ast.OpSub
-		}
-		return expr.Binary(op, expr.Column(0, keyType, "key"), expr.Column(1, b.Offset.Type(), "offset"))
-	}
-	first := f.Start
-	if first.Offset == nil {
-		first = f.End
-	}
-	e, err := end(first, c.st.Types[key.Col])
-	if err != nil {
-		return out, err
-	}
-	t := sqltype.Type{Kind: e.Type().Kind}
-	k, err := expr.Cast(expr.Column(0, c.st.Types[key.Col], "key"), t, expr.CastExplicit)
-	if err != nil {
-		return out, err
-	}
-	out.key = expr.Compile(k)
-	for i, b := range []plan.FrameBound{f.Start, f.End} {
-		if b.Offset == nil {
-			continue
-		}
-		if e, err = end(b, t); err != nil {
-			return out, err
-		}
-		if i == 0 {
-			out.low = expr.Compile(e)
-		} else {
-			out.high = expr.Compile(e)
-		}
-	}
-	return out, nil
 }
