@@ -15,6 +15,7 @@ import (
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/parser"
+	"github.com/kalamdb/kalamdb/store/vector"
 )
 
 // bind makes a typed tree of an expression's text. Columns are looked up in
@@ -47,7 +48,7 @@ func (b *testBinder) list(es []ast.Expr) ([]expr.Expr, error) {
 func typeOf(n ast.TypeName) sqltype.Type {
 	t, ok := sqltype.Named(n.Name)
 	if !ok {
-		panic("type " + n.Name)
+		panic(bindError{fmt.Errorf("no type %s", n.Name)})
 	}
 	if len(n.Mods) > 0 && (t.Kind == sqltype.Text || t.Kind == sqltype.Decimal) {
 		t.Precision = n.Mods[0]
@@ -65,7 +66,11 @@ func number(text string) expr.Expr {
 	d, err := decimal.Parse(text)
 	if err != nil {
 		// Past 38 digits a number is a DOUBLE.
-		return must(expr.Cast(expr.Literal(text), sqltype.TDouble, expr.CastExplicit))
+		e, err := expr.Cast(expr.Literal(text), sqltype.TDouble, expr.CastExplicit)
+		if err != nil {
+			panic(bindError{err})
+		}
+		return e
 	}
 	return expr.Const(sqltype.NewDecimal(d), sqltype.TDecimal)
 }
@@ -109,7 +114,10 @@ func (b *testBinder) expr(e ast.Expr) (expr.Expr, error) {
 	case *ast.Param:
 		return b.params.Expr(e.Index)
 	case *ast.ColumnRef:
-		return b.cols[e.Name], nil
+		if c, ok := b.cols[e.Name]; ok {
+			return c, nil
+		}
+		return nil, fmt.Errorf("no column %s", e.Name)
 	case *ast.UnaryExpr:
 		if n, ok := e.X.(*ast.IntLit); ok && e.Op == ast.OpSub {
 			return integer(-n.Value), nil
@@ -174,7 +182,7 @@ func (b *testBinder) expr(e ast.Expr) (expr.Expr, error) {
 	case *ast.FuncCall:
 		return expr.Call(e.Name, kids(e.Args...)...)
 	}
-	panic(fmt.Sprintf("%T", e))
+	return nil, fmt.Errorf("%T is not for this test", e)
 }
 
 type bindError struct{ err error }
@@ -261,4 +269,39 @@ func checkPostgres(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// FuzzEval checks that no expression panics, and that every error of an
+// evaluation has a code.
+func FuzzEval(f *testing.F) {
+	for _, name := range []string{"postgres", "random", "time"} {
+		file, err := os.ReadFile("testdata/" + name + ".txt")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(file)) {
+			if text, _, ok := strings.Cut(line, "\t"); ok {
+				f.Add(text)
+			}
+		}
+	}
+	ctx := &expr.Context{Now: testNow}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := bindCaught(text, nil)
+		if err != nil || expr.Volatility(e) > 0 {
+			return
+		}
+		e = expr.Resolve(e)
+		v, err := expr.Compile(e).EvalRow(ctx, nil)
+		if _, ok := dberr.As(err); err != nil && !ok {
+			t.Fatalf("%s: error without a code: %v", text, err)
+		}
+		out, verr := expr.Compile(e).NewEval().EvalVector(ctx, vector.NewBatch(nil, 3))
+		if (err == nil) != (verr == nil) || err == nil && show(v, nil) != show(out.Value(2), nil) {
+			t.Fatalf("%s: row %s, vector %v", text, show(v, err), verr)
+		}
+		if f, err2 := expr.Compile(expr.Fold(e)).EvalRow(ctx, nil); err == nil && show(f, err2) != show(v, nil) {
+			t.Fatalf("%s: folded %s, not folded %s", text, show(f, err2), show(v, nil))
+		}
+	})
 }
