@@ -74,6 +74,8 @@ type joinOp struct {
 	swapped bool
 	store   *rowStore
 	refs    []ref
+	// rows counts the right rows.
+	rows int
 	// heads finds the first row of a key, next the one after each row; both
 	// count from 1, 0 is none.
 	heads map[string]int32
