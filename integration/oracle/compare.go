@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -30,6 +31,8 @@ const (
 	OtherRows Kind = "other rows"
 	// OtherText: values that are equal, written differently (1.0 and 1.00).
 	OtherText Kind = "other text"
+	// OtherDigits: numbers that differ behind their fifteenth digit only.
+	OtherDigits Kind = "other digits"
 	// OtherOrder: the same rows in another order.
 	OtherOrder Kind = "other order"
 	// Panic: KalamDB panicked.
@@ -107,6 +110,8 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 			return OtherOrder
 		}
 		return OtherText
+	case sameRows(a, b, theirs.Types, roughly):
+		return OtherDigits
 	case len(a) <= 200 && matched(a, b, theirs.Types):
 		return ""
 	}
@@ -178,6 +183,11 @@ func near(a, b, typ string) bool {
 	return d <= limit*math.Max(math.Abs(x), math.Abs(y)) || d < 1e-12
 }
 
+// roughly allows for numbers that were computed with less precision.
+func roughly(a, b engine.Cell, typ string) bool {
+	return loosely(a, b, typ) || !a.Null && !b.Null && typ == "DECIMAL" && near(a.Text, b.Text, typ)
+}
+
 // loosely compares by meaning, where one value has several texts.
 func loosely(a, b engine.Cell, typ string) bool {
 	return exactly(a, b, typ) || a.Null == b.Null && normal(a.Text, typ) == normal(b.Text, typ)
@@ -201,7 +211,25 @@ func normal(s, typ string) string {
 			return fmt.Sprint(new(big.Int).Add(new(big.Int).Mul(big.NewInt(days), big.NewInt(day)), big.NewInt(iv.Micros)))
 		}
 	}
+	if strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
+		return normalJSON(s)
+	}
 	return s
+}
+
+// normalJSON is one text for JSON that means the same.
+func normalJSON(s string) string {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil || d.More() {
+		return s
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		return s
+	}
+	return string(out)
 }
 
 func sorted(rows []engine.Row, types []string) []engine.Row {

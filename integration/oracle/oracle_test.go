@@ -83,8 +83,8 @@ func TestQueriesAgreeWithPostgres(t *testing.T) {
 func (s *session) round(ctx context.Context, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
 	schema := query.NewSchema(r, r.IntN(5) == 0)
-	if r.IntN(10) == 0 {
-		schema.Tables[0].Large(3000)
+	if r.IntN(12) == 0 {
+		schema.Tables[0].Large(2500)
 	}
 	leave, sql, d, err := s.enter(ctx, schema.Tables)
 	if err != nil {

@@ -26,6 +26,9 @@ func NewGenerator(r *rand.Rand, s *Schema) *Generator { return &Generator{r: r, 
 type field struct {
 	text string
 	typ  Type
+	// node is the expression that text shows, where it may hold literals:
+	// wherever it stands these are the same parameters.
+	node *Node
 }
 
 // scope is what an expression may refer to.
@@ -89,6 +92,8 @@ func (g *Generator) template(t Type, risky bool) string {
 		return pick(g.r, every)
 	case n < 20 && t != JSON:
 		return pick(g.r, everyOrdered)
+	case n < 22 && maxable[t]:
+		return pick(g.r, everyMaxable)
 	}
 	return pick(g.r, grammar[t])
 }
@@ -106,7 +111,11 @@ func (g *Generator) leaf(t Type, s *scope) *Node {
 		}
 	}
 	if len(have) > 0 && g.chance(75) {
-		return expression(t, pick(g.r, have).text)
+		f := pick(g.r, have)
+		if f.node != nil {
+			return expression(t, f.node)
+		}
+		return expression(t, f.text)
 	}
 	return literal(g.r, t, s.wild && g.chance(50))
 }

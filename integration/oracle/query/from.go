@@ -6,7 +6,7 @@ import "fmt"
 func (g *Generator) table(t *Table) relation {
 	rel := relation{name: g.alias("x")}
 	for _, c := range t.Columns {
-		rel.fields = append(rel.fields, field{rel.name + "." + c.Name, c.Type})
+		rel.fields = append(rel.fields, field{text: rel.name + "." + c.Name, typ: c.Type})
 	}
 	rel.id = rel.name + ".id"
 	return rel
@@ -91,7 +91,7 @@ func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) 
 		c := pick(g.r, g.ctes)
 		rel := relation{name: g.alias("x")}
 		for _, f := range c.fields {
-			rel.fields = append(rel.fields, field{rel.name + "." + f.text, f.typ})
+			rel.fields = append(rel.fields, field{text: rel.name + "." + f.text, typ: f.typ})
 		}
 		return text(c.name, " AS ", rel.name), rel
 	}
@@ -106,17 +106,17 @@ func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) 
 		n, types := g.inner(nil, around, depth-1)
 		rel := relation{name: g.alias("x")}
 		for i, t := range types {
-			rel.fields = append(rel.fields, field{fmt.Sprintf("%s.c%d", rel.name, i), t})
+			rel.fields = append(rel.fields, field{text: fmt.Sprintf("%s.c%d", rel.name, i), typ: t})
 		}
 		return text(word, "(", n, ") AS ", rel.name, columnNames(len(types))), rel
 	case c < 18:
 		rel := relation{name: g.alias("x")}
-		rel.fields = []field{{rel.name + ".n", Int4}}
+		rel.fields = []field{{text: rel.name + ".n", typ: Int4}}
 		return text(pick(g.r, []string{"generate_series(1, 4)", "generate_series(5, 1, -2)", "unnest(ARRAY[3, NULL, 1])", "generate_series(0, 0)"}), " AS ", rel.name, "(n)"), rel
 	case c < 21:
 		types := []Type{Int4, Text}
 		rel := relation{name: g.alias("x")}
-		rel.fields = []field{{rel.name + ".c0", Int4}, {rel.name + ".c1", Text}}
+		rel.fields = []field{{text: rel.name + ".c0", typ: Int4}, {text: rel.name + ".c1", typ: Text}}
 		rows := list(", ", 1)
 		for range 1 + g.r.IntN(3) {
 			row := list(", ", 1)

@@ -56,9 +56,13 @@ func (n *Node) String() string {
 // of them to its type.
 func (n *Node) WithParams() (withParams, withLiterals string, params []sqltype.Value) {
 	var p, l strings.Builder
+	numbers := map[*Node]int{}
 	n.write(&p, func(b *strings.Builder, lit *Node) {
-		params = append(params, *lit.Value)
-		fmt.Fprintf(b, "CAST($%d AS %s)", len(params), lit.Type.SQL())
+		if numbers[lit] == 0 {
+			params = append(params, *lit.Value)
+			numbers[lit] = len(params)
+		}
+		fmt.Fprintf(b, "CAST($%d AS %s)", numbers[lit], lit.Type.SQL())
 	})
 	n.write(&l, func(b *strings.Builder, lit *Node) {
 		fmt.Fprintf(b, "CAST(%s AS %s)", lit.Parts[0], lit.Type.SQL())

@@ -94,8 +94,8 @@ func (g *Generator) output(s *scope, depth int) *Node {
 
 func (g *Generator) typedOutput(s *scope, depth int) (*Node, Type) {
 	if g.chance(7) {
-		t := pick(g.r, []Type{Float8, Numeric})
-		return g.fill(t, pick(g.r, outer[t]), s, depth-1), JSON // as JSON: not to be ordered or grouped by
+		t := pick(g.r, []Type{Float8, Numeric, Text})
+		return g.fill(t, pick(g.r, outer[t]), s, depth-1), Opaque
 	}
 	t := pick(g.r, storable)
 	if g.chance(6) {
@@ -113,7 +113,7 @@ func (g *Generator) with() *Node {
 		limit := 3 + g.r.IntN(6)
 		union := pick(g.r, []string{"UNION ALL", "UNION"})
 		defs.Parts = append(defs.Parts, text(fmt.Sprintf("%s(c0, c1) AS (SELECT 1, 'a'::text %s SELECT c0 + 1, c1 || c0::text FROM %s WHERE c0 < %d)", name, union, name, limit)))
-		g.ctes = append(g.ctes, relation{name: name, fields: []field{{"c0", Int4}, {"c1", Text}}})
+		g.ctes = append(g.ctes, relation{name: name, fields: []field{{text: "c0", typ: Int4}, {text: "c1", typ: Text}}})
 	}
 	for range 1 + g.r.IntN(2) {
 		name := g.alias("w")
@@ -121,7 +121,7 @@ func (g *Generator) with() *Node {
 		defs.Parts = append(defs.Parts, text(name, columnNames(len(types)), " AS ", pick(g.r, []string{"", "", "MATERIALIZED ", "NOT MATERIALIZED "}), "(", n, ")"))
 		rel := relation{name: name}
 		for i, t := range types {
-			rel.fields = append(rel.fields, field{fmt.Sprintf("c%d", i), t})
+			rel.fields = append(rel.fields, field{text: fmt.Sprintf("c%d", i), typ: t})
 		}
 		g.ctes = append(g.ctes, rel)
 	}
@@ -167,7 +167,7 @@ func (g *Generator) top() *Query {
 
 func orderable(types []Type) bool {
 	for _, t := range types {
-		if t == JSON {
+		if t == JSON || t == Opaque {
 			return false
 		}
 	}
@@ -323,7 +323,7 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 			continue // a constant in GROUP BY would be a position, or no column
 		}
 		keys.Parts = append(keys.Parts, e)
-		above.fields = append(above.fields, field{e.String(), t})
+		above.fields = append(above.fields, field{e.String(), t, e})
 	}
 	group := text("")
 	if len(keys.Parts) > 0 {
@@ -335,7 +335,7 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 		var t Type
 		switch {
 		case want == nil && g.chance(6):
-			e, t = g.call(Float8, pick(g.r, outerAggregates), &scope{fields: s.fields}, 1), JSON
+			e, t = g.call(Float8, pick(g.r, outerAggregates), &scope{fields: s.fields}, 1), Opaque
 		default:
 			e, t = g.column(want, i, above, min(depth, 2))
 		}
@@ -380,7 +380,7 @@ func (g *Generator) windowSelection(want []Type, from, where *Node, s *scope, id
 	cols, types := list(", ", 1), []Type{}
 	for i := range g.width(want) {
 		var e *Node
-		t := JSON
+		t := Opaque
 		if want == nil && (i == 0 || g.chance(50)) {
 			e = g.windowCall(s, ids)
 		} else {

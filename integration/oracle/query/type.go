@@ -32,6 +32,9 @@ const (
 	JSON       Type = "j"
 	Number     Type = "n"
 	Comparable Type = "x"
+	// Opaque is the type of a result that is compared with a tolerance, and so
+	// is neither ordered nor grouped by.
+	Opaque Type = "o"
 )
 
 // comparable are the types with an order; storable those that a column has.
@@ -40,6 +43,9 @@ var (
 	numbers     = []Type{Int2, Int4, Int4, Int8, Float8, Numeric}
 	storable    = []Type{Bool, Int2, Int4, Int8, Float4, Float8, Numeric, Text, Text, Date, Time, Timestamp, UUID, Bytes, JSON}
 )
+
+// maxable are the types that have max and min in PostgreSQL.
+var maxable = map[Type]bool{Int2: true, Int4: true, Int8: true, Float4: true, Float8: true, Numeric: true, Text: true, Date: true, Time: true, Timestamp: true, Interval: true}
 
 var sqlNames = map[Type]string{
 	Bool: "boolean", Int2: "smallint", Int4: "integer", Int8: "bigint", Float4: "real", Float8: "double precision",

@@ -1,0 +1,68 @@
+package oracle
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kalamdb/kalamdb/integration/oracle/engine"
+)
+
+func TestAcceptedDifferencesAreReadable(t *testing.T) {
+	rules, err := accepted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rules) == 0 {
+		t.Fatal("accepted.txt holds no rules")
+	}
+	for _, bad := range []string{"kind: x", "[a]\nkind: (", "[a]\nwhat: x", "[a]\nkind: x", "[a]\nreason: x"} {
+		if _, err := parseAccepted(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	rows := func(typ string, values ...string) engine.Result {
+		r := engine.Result{Columns: []string{"c"}, Types: []string{typ}, Affected: -1}
+		for _, v := range values {
+			r.Rows = append(r.Rows, engine.Row{{Text: v, Null: v == "NULL"}})
+		}
+		return r
+	}
+	fails := func(state string) engine.Result { return engine.Result{Err: &engine.Error{State: state}} }
+	for _, c := range []struct {
+		name    string
+		a, b    engine.Result
+		ordered bool
+		want    Kind
+	}{
+		{"equal", rows("INT", "1", "2"), rows("INT", "1", "2"), true, ""},
+		{"multiset", rows("INT", "2", "1", "NULL"), rows("INT", "NULL", "1", "2"), false, ""},
+		{"order", rows("INT", "2", "1"), rows("INT", "1", "2"), true, OtherOrder},
+		{"value", rows("INT", "2", "1"), rows("INT", "1", "1"), false, OtherRows},
+		{"null", rows("TEXT", ""), rows("TEXT", "NULL"), false, OtherRows},
+		{"scale", rows("DECIMAL", "1.0"), rows("DECIMAL", "1.00"), false, OtherText},
+		{"digits", rows("DECIMAL", "1.414213562373095"), rows("DECIMAL", "1.4142135623730951"), false, OtherDigits},
+		{"float", rows("DOUBLE", "0.30000000000000004"), rows("DOUBLE", "0.3"), true, ""},
+		{"float far", rows("DOUBLE", "0.31"), rows("DOUBLE", "0.3"), true, OtherRows},
+		{"interval", rows("INTERVAL", "1 day"), rows("INTERVAL", "24:00:00"), false, OtherText},
+		{"json", rows("TEXT", `{"a":1,"b":2}`), rows("TEXT", `{"b": 2, "a": 1}`), false, OtherText},
+		{"type", rows("INT", "1"), rows("BIGINT", "1"), false, OtherTypes},
+		{"count", rows("INT", "1"), rows("INT"), false, OtherCount},
+		{"both fail", fails("22012"), fails("22012"), false, ""},
+		{"states", fails("22012"), fails("22003"), false, OtherState},
+		{"only ours", fails("22012"), rows("INT"), false, OnlyOursFails},
+		{"only theirs", rows("INT"), fails("22012"), false, OnlyTheirsFails},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			var got Kind
+			if d := Compare(c.a, c.b, c.ordered); d != nil {
+				got = d.Kind
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
