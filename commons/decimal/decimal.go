@@ -210,6 +210,9 @@ func (d Decimal) Cmp(e Decimal) int {
 	if s, t := d.Sign(), e.Sign(); s != t || s == 0 {
 		return cmp(s, t)
 	}
+	if c, ok := d.cmpSmall(e); ok {
+		return c
+	}
 	a, b := d.Big(), e.Big()
 	if d.scale < e.scale {
 		a.Mul(a, bigPow10(e.scale-d.scale))
@@ -217,6 +220,32 @@ func (d Decimal) Cmp(e Decimal) int {
 		b.Mul(b, bigPow10(d.scale-e.scale))
 	}
 	return a.Cmp(b)
+}
+
+// cmpSmall compares numbers of one sign and different scales whose
+// coefficients have 64 bits.
+func (d Decimal) cmpSmall(e Decimal) (int, bool) {
+	a, ok1 := d.small()
+	b, ok2 := e.small()
+	diff := e.scale - d.scale
+	if !ok1 || !ok2 || diff > 18 || diff < -18 {
+		return 0, false
+	}
+	var ahi, bhi uint64
+	alo, blo := abs(a), abs(b)
+	if diff > 0 {
+		ahi, alo = bits.Mul64(alo, uint64(pow10[diff]))
+	} else {
+		bhi, blo = bits.Mul64(blo, uint64(pow10[-diff]))
+	}
+	c := cmp(ahi, bhi)
+	if c == 0 {
+		c = cmp(alo, blo)
+	}
+	if a < 0 {
+		c = -c
+	}
+	return c, true
 }
 
 func cmp[T int | int64 | uint64](a, b T) int {
@@ -326,6 +355,9 @@ func (d Decimal) Quo(e Decimal) (Decimal, error) {
 		return Decimal{}, ErrDivisionByZero
 	}
 	scale := quoScale(d, e)
+	if q, ok := d.quoSmall(e, scale); ok {
+		return q, nil
+	}
 	n := d.Big()
 	if shift := scale + e.scale - d.scale; shift >= 0 {
 		n.Mul(n, bigPow10(shift))
@@ -335,6 +367,47 @@ func (d Decimal) Quo(e Decimal) (Decimal, error) {
 		den.Mul(den, bigPow10(-shift))
 		return fit(quoRound(n, den), scale)
 	}
+}
+
+// quoSmall divides where both coefficients have 64 bits and the dividend,
+// brought to the scale, 128: no big numbers are needed then.
+func (d Decimal) quoSmall(e Decimal, scale int32) (Decimal, bool) {
+	a, ok1 := d.small()
+	b, ok2 := e.small()
+	shift := scale + e.scale - d.scale
+	if !ok1 || !ok2 || shift < 0 || shift > 36 {
+		return Decimal{}, false
+	}
+	hi, lo := uint64(0), abs(a)
+	for shift > 0 {
+		step := min(shift, 18)
+		shift -= step
+		p := uint64(pow10[step])
+		over, mid := bits.Mul64(hi, p)
+		carry, low := bits.Mul64(lo, p)
+		var c uint64
+		if hi, c = bits.Add64(mid, carry, 0); over != 0 || c != 0 {
+			return Decimal{}, false
+		}
+		lo = low
+	}
+	den := abs(b)
+	qhi, rest := hi/den, hi%den
+	qlo, rest := bits.Div64(rest, lo, den)
+	if rest >= den-rest {
+		var c uint64
+		qlo, c = bits.Add64(qlo, 1, 0)
+		qhi += c
+	}
+	// Far below 38 digits, so that nothing needs rounding to fit.
+	if qhi >= uint64(maxHi) {
+		return Decimal{}, false
+	}
+	q := Decimal{lo: qlo, hi: int64(qhi), scale: scale}
+	if (a < 0) != (b < 0) {
+		q = q.Neg()
+	}
+	return q, true
 }
 
 // quoScale is PostgreSQL's select_div_scale: 16 significant digits counted in
@@ -352,12 +425,17 @@ func quoScale(d, e Decimal) int32 {
 // weight is the position of the first non-zero group of four digits (0 is
 // the group before the point) and that group's value.
 func (d Decimal) weight() (w int32, first int64) {
-	s := d.Big()
-	s.Abs(s)
-	if s.Sign() == 0 {
+	if d.Sign() == 0 {
 		return 0, 0
 	}
-	digits := s.String()
+	var buf [48]byte
+	digits := buf[:0]
+	if v, ok := d.small(); ok {
+		digits = strconv.AppendUint(digits, abs(v), 10)
+	} else {
+		s := d.Big()
+		digits = s.Abs(s).Append(digits, 10)
+	}
 	intDigits := int32(len(digits)) - d.scale // may be negative
 	var inFirst int32
 	if intDigits > 0 {

@@ -146,6 +146,9 @@ func rat(d decimal.Decimal) *big.Rat {
 
 func randomDecimal(r *rand.Rand) decimal.Decimal {
 	digits := 1 + r.IntN(decimal.MaxDigits)
+	if r.IntN(2) == 0 {
+		digits = 1 + r.IntN(18) // the short ways
+	}
 	b := new(big.Int)
 	for range digits {
 		b.Mul(b, big.NewInt(10)).Add(b, big.NewInt(int64(r.IntN(10))))
@@ -163,7 +166,7 @@ func randomDecimal(r *rand.Rand) decimal.Decimal {
 // TestAgainstFractions holds the arithmetic to exact fractions.
 func TestAgainstFractions(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range 40_000 {
 		a, b := randomDecimal(r), randomDecimal(r)
 		if got, want := a.Cmp(b), rat(a).Cmp(rat(b)); got != want {
 			t.Fatalf("%s cmp %s: %d, want %d", a, b, got, want)
@@ -243,6 +246,26 @@ func BenchmarkMul(b *testing.B) {
 	for b.Loop() {
 		if _, err := x.Mul(y); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkQuo(b *testing.B) {
+	x, y := decimal.New(123456, 2), decimal.New(7, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := x.Quo(y); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCmp(b *testing.B) {
+	x, y := decimal.New(123456, 2), decimal.New(12345, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if x.Cmp(y) != 1 {
+			b.Fatal("order")
 		}
 	}
 }
