@@ -118,6 +118,17 @@ func (a *App) shell() *readline.Shell {
 	// what is typed while the answer is on its way. Without asking it must have
 	// free rows below its line, which reserve sees to.
 	rl.Config.Set("cursor-position-probe", false)
+	// The editor's own command for Ctrl+C looks at the key behind it, and eats it.
+	rl.Keymap.Register(map[string]func(){"kalam-give-up": func() {
+		rl.Display.ResetHelpers()
+		rl.Display.AcceptLine()
+		rl.History.Accept(false, false, readline.ErrInterrupt)
+	}})
+	for keymap := range rl.Config.Binds {
+		if err := rl.Config.Bind(keymap, inputrc.Unescape(`\C-C`), "kalam-give-up", false); err != nil {
+			a.notice("Warning: Ctrl+C cannot be bound: %v", err)
+		}
+	}
 	rl.PasteTransformer = func(text string) string {
 		a.reserve(strings.Count(text, "\n"))
 		return text

@@ -64,10 +64,10 @@ func TestCtrlCClearsTheLineAndCancelsTheStatement(t *testing.T) {
 	tm.typ("\x03")
 	tm.expect("kalam>")
 	tm.typ("SELECT slow;\r")
-	<-s.slow // the statement reaches the server before Ctrl+C does
+	tm.await("the statement at the server", s.slow) // it is there before Ctrl+C
 	tm.typ("\x03")
 	tm.expect("Cancelled.")
-	<-s.gone
+	tm.await("its end at the server", s.gone)
 	tm.expect("kalam>")
 	tm.typ("SELECT 1;\r")
 	tm.expect("(1 row)")

@@ -163,3 +163,15 @@ func runEnv(t *testing.T, env []string, stdin string, args ...string) result {
 	}
 	return result{out.String(), errw.String(), cmd.ProcessState.ExitCode()}
 }
+
+// await waits for a signal of the server.
+func (tm *terminal) await(what string, ch <-chan struct{}) {
+	tm.t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(15 * time.Second):
+		tm.mu.Lock()
+		defer tm.mu.Unlock()
+		tm.t.Fatalf("%s did not come; the terminal shows:\n%s", what, ansi.ReplaceAllString(string(tm.out), ""))
+	}
+}
