@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,12 +144,7 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 // shrinkTables leaves out tables, rows and columns while the difference stays.
 // It works in namespaces of its own.
 func (s *session) shrinkTables(ctx context.Context, all []*query.Table, sql string, keep func() bool) ([]*query.Table, error) {
-	var tables []*query.Table
-	for _, t := range all {
-		if regexp.MustCompile(`\b` + t.Name + `\b`).MatchString(sql) {
-			tables = append(tables, t)
-		}
-	}
+	tables := mentioned(all, []string{sql})
 	tries := 60
 	try := func(ts []*query.Table) (bool, error) {
 		if tries--; tries < 0 {
@@ -190,6 +186,18 @@ func (s *session) shrinkTables(ctx context.Context, all []*query.Table, sql stri
 		}
 	}
 	return tables, nil
+}
+
+// mentioned are the tables whose names stand in the statements.
+func mentioned(all []*query.Table, statements []string) []*query.Table {
+	var tables []*query.Table
+	for _, t := range all {
+		name := regexp.MustCompile(`\b` + t.Name + `\b`)
+		if slices.ContainsFunc(statements, name.MatchString) {
+			tables = append(tables, t)
+		}
+	}
+	return tables
 }
 
 var (
