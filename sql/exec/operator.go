@@ -87,9 +87,3 @@ func (o *observedOp) Next(ctx context.Context) (*vector.Batch, error) {
 }
 
 func (o *observedOp) Close() { o.op.Close() }
-
-// emptyOp has no rows.
-type emptyOp struct{}
-
-func (emptyOp) Next(context.Context) (*vector.Batch, error) { return nil, nil }
-func (emptyOp) Close()                                      {}

@@ -16,11 +16,8 @@ type rowStore struct {
 	mem    reservation
 }
 
-// ref is a row of a rowStore. The zero ref is row 0; noRef is no row, whose
-// columns are NULL.
+// ref is a row of a rowStore.
 type ref struct{ chunk, row int32 }
-
-var noRef = ref{-1, -1}
 
 func newRowStore(types []sqltype.Type, r *run) *rowStore {
 	return &rowStore{types: types, mem: reservation{acct: r.acct}}
@@ -38,21 +35,7 @@ func (s *rowStore) add(b *vector.Batch) (*vector.Batch, error) {
 	return c, nil
 }
 
-// refs appends the refs of all rows.
-func (s *rowStore) refs() []ref {
-	out := make([]ref, 0, s.rows)
-	for c, b := range s.chunks {
-		for i := range b.Len() {
-			out = append(out, ref{int32(c), int32(i)})
-		}
-	}
-	return out
-}
-
 func (s *rowStore) value(r ref, col int) sqltype.Value {
-	if r.chunk < 0 {
-		return sqltype.NullOf(s.types[col].Kind)
-	}
 	return s.chunks[r.chunk].Cols[col].Value(int(r.row))
 }
 
@@ -77,7 +60,7 @@ func (s *rowStore) gatherCol(col int, refs []ref) *vector.Vector {
 		valid.Clear(i)
 	}
 	for i, r := range refs {
-		if r.chunk < 0 || s.chunks[r.chunk].Cols[col].IsNull(int(r.row)) {
+		if s.chunks[r.chunk].Cols[col].IsNull(int(r.row)) {
 			null(i)
 		}
 	}
@@ -124,10 +107,8 @@ func (s *rowStore) gatherCol(col int, refs []ref) *vector.Vector {
 func gatherRefs[T any](s *rowStore, col int, refs []ref, get func(*vector.Vector) []T) []T {
 	out := make([]T, len(refs))
 	for i, r := range refs {
-		if r.chunk >= 0 {
-			v := s.chunks[r.chunk].Cols[col]
-			out[i] = get(v)[v.Index(int(r.row))]
-		}
+		v := s.chunks[r.chunk].Cols[col]
+		out[i] = get(v)[v.Index(int(r.row))]
 	}
 	return out
 }

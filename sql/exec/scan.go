@@ -122,7 +122,9 @@ func (n *scanNode) request(r *run) (req ScanRequest, ok bool, err error) {
 		if v.IsNull() {
 			return req, false, nil
 		}
-		req.Bounds = append(req.Bounds, Bound{Column: n.bounds[i].ordinal, Op: n.bounds[i].op, Value: v})
+		if v, beyond := asKey(v, n.table.ScanType(n.bounds[i].ordinal).Kind); beyond == 0 {
+			req.Bounds = append(req.Bounds, Bound{Column: n.bounds[i].ordinal, Op: n.bounds[i].op, Value: v})
+		}
 	}
 	if n.limit != nil {
 		l, err := r.count(n.limit, "LIMIT", 0)

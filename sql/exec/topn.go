@@ -38,7 +38,6 @@ type topNOp struct {
 	rows rowHeap
 	mem  reservation
 	full operator
-	out  *vector.Batch
 	at   int
 	done bool
 }

@@ -187,9 +187,9 @@ func TestDifferential(t *testing.T) {
 		ways = append(ways, way{fmt.Sprintf("batch %d, %+v, parameters %v", w.batch, w.opts, w.lift), db, w.lift})
 	}
 	ctx := context.Background()
-	count := 400
+	count := 250
 	if testing.Short() {
-		count = 200
+		count = 50
 	}
 	rows := 0
 	for seed := range count {

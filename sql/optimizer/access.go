@@ -23,7 +23,6 @@ func (o *optimizer) access(n plan.Node) plan.Node {
 	c := *s
 	o.ranges(&c)
 	o.bounds(&c)
-	// A column that only the ranges read need not be given.
 	return &c
 }
 

@@ -33,6 +33,8 @@ func Optimize(st *plan.Statement, opts Options) {
 	if !opts.NoPushdown {
 		n = o.access(n)
 		n = o.order(n)
+		// What only ranges and sorts read is not needed any more.
+		n = o.prune(n, o.required())
 	}
 	st.Query = n
 }

@@ -2,16 +2,35 @@ package plan
 
 import "slices"
 
-func (n *Scan) Columns() []int     { return n.Cols }
-func (n *Values) Columns() []int   { return n.Cols }
-func (n *Filter) Columns() []int   { return n.In.Columns() }
-func (n *Project) Columns() []int  { return n.Cols }
+// Columns are the identities of the columns of the rows.
+func (n *Scan) Columns() []int { return n.Cols }
+
+// Columns are the identities of the columns of the rows.
+func (n *Values) Columns() []int { return n.Cols }
+
+// Columns are the identities of the columns of the rows.
+func (n *Filter) Columns() []int { return n.In.Columns() }
+
+// Columns are the identities of the columns of the rows.
+func (n *Project) Columns() []int { return n.Cols }
+
+// Columns are the identities of the columns of the rows.
 func (n *Distinct) Columns() []int { return n.In.Columns() }
-func (n *Sort) Columns() []int     { return n.In.Columns() }
-func (n *Limit) Columns() []int    { return n.In.Columns() }
-func (n *SetOp) Columns() []int    { return n.Cols }
-func (n *With) Columns() []int     { return n.Body.Columns() }
-func (n *CTERef) Columns() []int   { return n.Cols }
+
+// Columns are the identities of the columns of the rows.
+func (n *Sort) Columns() []int { return n.In.Columns() }
+
+// Columns are the identities of the columns of the rows.
+func (n *Limit) Columns() []int { return n.In.Columns() }
+
+// Columns are the identities of the columns of the rows.
+func (n *SetOp) Columns() []int { return n.Cols }
+
+// Columns are the identities of the columns of the rows.
+func (n *With) Columns() []int { return n.Body.Columns() }
+
+// Columns are the identities of the columns of the rows.
+func (n *CTERef) Columns() []int { return n.Cols }
 
 // Columns are the groups, the number of the grouping set, the aggregates.
 func (n *Aggregate) Columns() []int {
@@ -62,20 +81,47 @@ func (n *TableFunc) Columns() []int {
 	return out
 }
 
-func (n *Scan) Inputs() []Node      { return nil }
-func (n *Values) Inputs() []Node    { return nil }
+// Inputs are the nodes that this one reads.
+func (n *Scan) Inputs() []Node { return nil }
+
+// Inputs are the nodes that this one reads.
+func (n *Values) Inputs() []Node { return nil }
+
+// Inputs are the nodes that this one reads.
 func (n *TableFunc) Inputs() []Node { return nil }
-func (n *CTERef) Inputs() []Node    { return nil }
-func (n *Filter) Inputs() []Node    { return []Node{n.In} }
-func (n *Project) Inputs() []Node   { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *CTERef) Inputs() []Node { return nil }
+
+// Inputs are the nodes that this one reads.
+func (n *Filter) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *Project) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
 func (n *Aggregate) Inputs() []Node { return []Node{n.In} }
-func (n *Distinct) Inputs() []Node  { return []Node{n.In} }
-func (n *Sort) Inputs() []Node      { return []Node{n.In} }
-func (n *Limit) Inputs() []Node     { return []Node{n.In} }
-func (n *Window) Inputs() []Node    { return []Node{n.In} }
-func (n *Join) Inputs() []Node      { return []Node{n.L, n.R} }
-func (n *Apply) Inputs() []Node     { return []Node{n.L, n.R} }
-func (n *SetOp) Inputs() []Node     { return []Node{n.L, n.R} }
+
+// Inputs are the nodes that this one reads.
+func (n *Distinct) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *Sort) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *Limit) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *Window) Inputs() []Node { return []Node{n.In} }
+
+// Inputs are the nodes that this one reads.
+func (n *Join) Inputs() []Node { return []Node{n.L, n.R} }
+
+// Inputs are the nodes that this one reads.
+func (n *Apply) Inputs() []Node { return []Node{n.L, n.R} }
+
+// Inputs are the nodes that this one reads.
+func (n *SetOp) Inputs() []Node { return []Node{n.L, n.R} }
 
 // Inputs are the CTEs' queries and steps, then the body.
 func (n *With) Inputs() []Node {
@@ -89,20 +135,47 @@ func (n *With) Inputs() []Node {
 	return append(out, n.Body)
 }
 
-func (n *Scan) WithInputs([]Node) Node         { return n }
-func (n *Values) WithInputs([]Node) Node       { return n }
-func (n *TableFunc) WithInputs([]Node) Node    { return n }
-func (n *CTERef) WithInputs([]Node) Node       { return n }
-func (n *Filter) WithInputs(in []Node) Node    { c := *n; c.In = in[0]; return &c }
-func (n *Project) WithInputs(in []Node) Node   { c := *n; c.In = in[0]; return &c }
+// WithInputs is a copy over other inputs.
+func (n *Scan) WithInputs([]Node) Node { return n }
+
+// WithInputs is a copy over other inputs.
+func (n *Values) WithInputs([]Node) Node { return n }
+
+// WithInputs is a copy over other inputs.
+func (n *TableFunc) WithInputs([]Node) Node { return n }
+
+// WithInputs is a copy over other inputs.
+func (n *CTERef) WithInputs([]Node) Node { return n }
+
+// WithInputs is a copy over other inputs.
+func (n *Filter) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Project) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
 func (n *Aggregate) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
-func (n *Distinct) WithInputs(in []Node) Node  { c := *n; c.In = in[0]; return &c }
-func (n *Sort) WithInputs(in []Node) Node      { c := *n; c.In = in[0]; return &c }
-func (n *Limit) WithInputs(in []Node) Node     { c := *n; c.In = in[0]; return &c }
-func (n *Window) WithInputs(in []Node) Node    { c := *n; c.In = in[0]; return &c }
-func (n *Join) WithInputs(in []Node) Node      { c := *n; c.L, c.R = in[0], in[1]; return &c }
-func (n *Apply) WithInputs(in []Node) Node     { c := *n; c.L, c.R = in[0], in[1]; return &c }
-func (n *SetOp) WithInputs(in []Node) Node     { c := *n; c.L, c.R = in[0], in[1]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Distinct) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Sort) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Limit) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Window) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Join) WithInputs(in []Node) Node { c := *n; c.L, c.R = in[0], in[1]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *Apply) WithInputs(in []Node) Node { c := *n; c.L, c.R = in[0], in[1]; return &c }
+
+// WithInputs is a copy over other inputs.
+func (n *SetOp) WithInputs(in []Node) Node { c := *n; c.L, c.R = in[0], in[1]; return &c }
 
 // WithInputs changes the CTEs in place, because CTERefs point to them.
 func (n *With) WithInputs(in []Node) Node {
