@@ -98,14 +98,14 @@ func (st *statement) checkDefault(ctx context.Context, x ast.Expr, t sqltype.Typ
 			if n.Over != nil {
 				refuse(n, "a window function cannot be used here")
 			}
-			for _, f := range builtin.Lookup(strings.ToLower(n.Name)) {
-				switch {
+			// The overloads of one name are alike in what counts here.
+			if fs := builtin.Lookup(strings.ToLower(n.Name)); len(fs) > 0 {
+				switch f := fs[0]; {
 				case f.Kind != builtin.Scalar:
 					refuse(n, "function %s cannot be used here", n.Name)
 				case f.Volatility == builtin.Volatile && !ownDefaults[f.Name]:
 					refuse(n, "function %s gives another value each time; only %s may", n.Name, "SNOWFLAKE_ID, UUID_V7, ULID and GEN_RANDOM_UUID")
 				}
-				break
 			}
 		}
 		return bad == nil

@@ -218,7 +218,6 @@ func (db *database) snapshot(user ident.UserID) ([]version, change.Seq) {
 // source is a RowSource of some rows, in batches of a size.
 type source struct {
 	db    *database
-	cols  []*vector.Builder
 	types []sqltype.Type
 	rows  []sqltype.Row
 	size  int

@@ -31,7 +31,6 @@ type client struct {
 	state   map[int64]sqltype.Row
 	last    change.Seq // everything up to here is in state
 	initial bool       // initial rows are still coming
-	coarse  bool       // catch-up rows may be deletes of unknown rows
 	rows    uint64
 
 	resyncs, resumes int
