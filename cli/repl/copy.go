@@ -292,7 +292,6 @@ func quoteIdent(s string) string {
 type csvReader struct {
 	r    *csv.Reader
 	cols []string
-	head []string // a first line that is data
 }
 
 func newCSVReader(f io.Reader, o copyOptions, named []string) (*csvReader, error) {
