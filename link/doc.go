@@ -24,5 +24,6 @@
 // be made) or when it reads only. An INSERT is never sent twice.
 //
 // The package builds for GOOS=js GOARCH=wasm. It reads no file and no
-// environment variable, and writes to no terminal.
+// environment variable (but for the proxy settings that net/http honours), and
+// writes to no terminal.
 package link
