@@ -18,6 +18,8 @@ type columnar struct {
 	def  *ddl.Table
 	cols []*vector.Vector
 	n    int
+	// read counts the rows that scans and lookups gave.
+	read int
 }
 
 // newColumnar makes a table big(id, grp, room, price) of n rows.
@@ -63,11 +65,20 @@ func (c *columnar) Get(_ context.Context, key sqltype.Row, cols []int, _ bool, d
 	for k, col := range cols {
 		dst[k] = c.cols[col].Value(i)
 	}
+	c.read++
 	return true, nil
 }
 
 func (c *columnar) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, error) {
 	s := &columnarScan{c: c, cols: req.Columns, end: c.n}
+	if len(req.Ranges) > 1 || len(req.Ranges) == 1 && len(req.Ranges[0].Prefix) > 0 {
+		for _, r := range req.Ranges {
+			if i := r.Prefix[0].Int(); i >= 0 && i < int64(c.n) {
+				s.keys = append(s.keys, int32(i))
+			}
+		}
+		return s, nil
+	}
 	for _, r := range req.Ranges {
 		if !r.Low.IsNull() {
 			s.at = int(r.Low.Int())
@@ -84,9 +95,22 @@ type columnarScan struct {
 	cols []int
 	at   int
 	end  int
+	keys []int32
 }
 
 func (s *columnarScan) Next(context.Context) (*vector.Batch, error) {
+	if s.keys != nil {
+		if s.at == len(s.keys) {
+			return nil, nil
+		}
+		s.at = len(s.keys)
+		s.c.read += len(s.keys)
+		out := make([]*vector.Vector, len(s.cols))
+		for i, c := range s.cols {
+			out[i] = s.c.cols[c].Gather(s.keys)
+		}
+		return vector.NewBatch(out, len(s.keys)), nil
+	}
 	to := min(s.at+vector.BatchSize, s.end)
 	if to == s.at {
 		return nil, nil
@@ -96,6 +120,7 @@ func (s *columnarScan) Next(context.Context) (*vector.Batch, error) {
 		out[i] = s.c.cols[c].Slice(s.at, to)
 	}
 	b := vector.NewBatch(out, to-s.at)
+	s.c.read += to - s.at
 	s.at = to
 	return b, nil
 }

@@ -479,7 +479,9 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 			rest = append(rest, n.Test...)
 		}
 	}
+	var lk, rk []expr.Expr
 	for _, p := range pairs {
+		lk, rk = append(lk, p[0]), append(rk, p[1])
 		a, err := c.program(p[0], ll)
 		if err != nil {
 			return nil, nil, err
@@ -489,6 +491,10 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 			return nil, nil, err
 		}
 		j.leftKeys, j.rightKeys = append(j.leftKeys, a), append(j.rightKeys, b)
+	}
+	if n.Kind != plan.Full && !j.nullAware {
+		j.rightScan = c.keyed(r, rl, rk)
+		j.leftScan = c.keyed(l, ll, lk)
 	}
 	if len(rest) > 0 {
 		if j.residual, err = c.program(expr.And(rest...), both); err != nil {

@@ -28,8 +28,12 @@ type joinNode struct {
 	// tested says that a NULL residual makes the mark NULL rather than
 	// nothing.
 	tested bool
-	out    []sqltype.Type
-	text   string
+	// leftScan and rightScan are set for a side that can be limited to the
+	// keys of the other.
+	leftScan, rightScan *keyedScan
+
+	out  []sqltype.Type
+	text string
 }
 
 func (n *joinNode) types() []sqltype.Type { return n.out }
@@ -72,6 +76,8 @@ type joinOp struct {
 	// swapped says that the table is over the left input, because that is the
 	// smaller one; left and right are exchanged then in all but the columns.
 	swapped bool
+	// limited is the scan that is limited to the keys of the other side.
+	limited *scanNode
 	store   *rowStore
 	refs    []ref
 	// rows counts the right rows.
@@ -106,12 +112,25 @@ type joinOp struct {
 // keyState is where a left row's matches start; -1 says that its key is NULL.
 type keyState int32
 
+// swap builds over the left input instead.
+func (o *joinOp) swap() {
+	o.swapped = true
+	o.left, o.right = o.right, o.left
+	o.leftEval, o.rightEval = o.rightEval, o.leftEval
+}
+
 func (o *joinOp) build(ctx context.Context) error {
+	if err := o.limitScan(ctx); err != nil {
+		return err
+	}
+	if o.limited != nil {
+		defer delete(o.r.dynamic, o.limited)
+	} else if o.n.kind == plan.Inner && !o.swapped && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
+		o.swap()
+	}
 	inner := o.n.r
-	if o.n.kind == plan.Inner && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
-		o.swapped, inner = true, o.n.l
-		o.left, o.right = o.right, o.left
-		o.leftEval, o.rightEval = o.rightEval, o.leftEval
+	if o.swapped {
+		inner = o.n.l
 	}
 	o.store = newRowStore(inner.types(), o.r)
 	keyed := len(o.n.rightKeys) > 0

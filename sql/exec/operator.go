@@ -45,6 +45,8 @@ type run struct {
 	ectx  *expr.Context
 	batch int
 	ctes  map[int]*cteState
+	// dynamic are the keys to which a join limits a scan, while it builds.
+	dynamic map[*scanNode][]KeyRange
 	// stats is set for EXPLAIN ANALYZE.
 	stats map[node]*nodeStats
 }

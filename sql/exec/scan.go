@@ -127,11 +127,10 @@ func (n *scanNode) request(r *run) (req ScanRequest, ok bool, err error) {
 		}
 	}
 	if n.limit != nil {
-		l, err := r.count(n.limit, "LIMIT", 0)
-		if err != nil {
-			return req, false, err
+		// It is advice; the limit above has the say, also about bad numbers.
+		if l, err := r.count(n.limit, "LIMIT", 0); err == nil {
+			req.Limit = l
 		}
-		req.Limit = l
 	}
 	return req, true, nil
 }
@@ -244,11 +243,19 @@ func (o *scanOp) Next(ctx context.Context) (*vector.Batch, error) {
 			o.done = true
 			return nil, nil
 		}
+		point := o.n.point
+		if keys, ok := o.r.dynamic[o.n]; ok {
+			if len(keys) == 0 {
+				o.done = true
+				return nil, nil
+			}
+			req.Ranges, point = keys, len(keys[0].Prefix) == len(o.n.table.PrimaryKey)
+		}
 		t, err := o.r.env.Snapshot.Table(ctx, o.n.table)
 		if err != nil {
 			return nil, err
 		}
-		if o.n.point && len(req.Ranges) <= pointLookups {
+		if point && len(req.Ranges) <= pointLookups {
 			o.done = true
 			return o.n.lookup(ctx, t, req.Ranges)
 		}

@@ -151,7 +151,7 @@ func fillRandom(t *testing.T, db *DB) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 30 {
+	for i := range 90 {
 		q := fmt.Sprintf("INSERT INTO u VALUES (%d, %d, %s, %s)", i, r.IntN(6), null(fmt.Sprint(r.IntN(10))), null("'c'"))
 		if _, err := db.Exec(ctx, q); err != nil {
 			t.Fatal(err)
@@ -187,7 +187,7 @@ func TestDifferential(t *testing.T) {
 		ways = append(ways, way{fmt.Sprintf("batch %d, %+v, parameters %v", w.batch, w.opts, w.lift), db, w.lift})
 	}
 	ctx := context.Background()
-	count := 250
+	count := 200
 	if testing.Short() {
 		count = 50
 	}

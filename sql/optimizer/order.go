@@ -3,7 +3,6 @@ package optimizer
 import (
 	"slices"
 
-	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/plan"
@@ -33,7 +32,7 @@ func (o *optimizer) order(n plan.Node) plan.Node {
 		want := n.Limit
 		if n.Offset != nil {
 			sum, err := expr.Binary(ast.OpAdd, n.Limit, n.Offset)
-			if err != nil || !isConst(n.Limit) || !isConst(n.Offset) {
+			if err != nil {
 				return n
 			}
 			want = sum
@@ -43,11 +42,6 @@ func (o *optimizer) order(n plan.Node) plan.Node {
 		return &c
 	}
 	return n
-}
-
-func isConst(e expr.Expr) bool {
-	c, ok := e.(*expr.ConstExpr)
-	return ok && !c.Value.IsNull() && c.Type().Kind == sqltype.BigInt && c.Value.Int() < 1<<40
 }
 
 // limitScan tells the scan below, when every one of its rows is taken.
