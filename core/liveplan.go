@@ -1,6 +1,9 @@
 package core
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/commons/sysname"
@@ -8,21 +11,50 @@ import (
 	"github.com/kalamdb/kalamdb/live/filter"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/binder"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
+// liveOrigin is what a live plan was made from, so that it can be read again
+// and, after its table was altered, be made again.
+type liveOrigin struct {
+	plan   *sql.LivePlan
+	text   string
+	query  *ast.Query
+	ns     ident.NamespaceID
+	params []sqltype.Value
+}
+
 // livePlan gives a compiled query the form that the hub needs.
-func livePlan(p *sql.LivePlan, q *ast.Query, ns ident.NamespaceID, params []sqltype.Value) *live.Plan {
+func livePlan(o *liveOrigin) *live.Plan {
+	p, q, ns, params := o.plan, o.query, o.ns, o.params
 	out := &live.Plan{
 		Table: p.Table, FilterKey: p.FilterKey, ProjectionKey: p.ProjectionKey, NamesDeleted: names(q, sysname.Deleted),
 		Equal:   equalities(p.Table, q, ns, params),
 		NewEval: func() filter.Evaluator { return p.NewEval() },
-		Origin:  p,
+		Origin:  o,
 	}
 	for _, c := range p.Columns {
 		out.Columns = append(out.Columns, live.Column{Name: c.Name, Type: c.Type})
 	}
 	return out
+}
+
+// replan makes a live plan again under another catalog.
+func (e *Engine) replan(ctx context.Context, p *live.Plan, cat binder.Catalog) (*live.Plan, error) {
+	o, ok := p.Origin.(*liveOrigin)
+	if !ok {
+		return nil, fmt.Errorf("make a live query's plan again from a %T", p.Origin)
+	}
+	prep, err := e.compiler.Prepare(ctx, sql.Request{Text: o.text, Statement: o.query, Namespace: o.ns, Catalog: cat, Params: o.params})
+	if err != nil {
+		return nil, err
+	}
+	next := *o
+	if next.plan, err = prep.Live(); err != nil {
+		return nil, err
+	}
+	return livePlan(&next), nil
 }
 
 // equalities finds the conjuncts "column = constant" of a query that reads the

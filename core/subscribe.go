@@ -202,7 +202,7 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 	}
 	spec := live.Spec{
 		ID: newLiveID(), Connection: req.Connection, ClientID: req.ID, User: s.principal.User,
-		Plan: livePlan(plan, q, ns, req.Params), Query: req.SQL, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
+		Plan: livePlan(&liveOrigin{plan, req.SQL, q, ns, req.Params}), Query: req.SQL, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
 	}
 	if req.CloseOnSlow {
 		spec.OnSlow = live.CloseSlow
@@ -295,12 +295,12 @@ var _ live.Source = resume{}
 
 // Since implements live.Source.
 func (r resume) Since(ctx context.Context, plan *live.Plan, user ident.UserID, after change.Seq) (live.RowSource, change.Seq, error) {
-	lp, ok := plan.Origin.(*sql.LivePlan)
+	o, ok := plan.Origin.(*liveOrigin)
 	if !ok {
 		return nil, 0, fmt.Errorf("resume a live query with a plan of %T", plan.Origin)
 	}
 	state := r.e.store.Acquire()
-	rows, err := r.e.since(ctx, lp, user, after, state)
+	rows, err := r.e.since(ctx, o.plan, user, after, state)
 	if err != nil {
 		state.Release()
 		return nil, 0, err

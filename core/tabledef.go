@@ -113,12 +113,20 @@ func (st *statement) checkDefault(ctx context.Context, x ast.Expr, t sqltype.Typ
 	if bad != nil {
 		return "", bad
 	}
-	// Whether it can be assigned is what an INSERT would find out.
+	if _, err := st.prepareDefault(ctx, x, t); err != nil {
+		return "", err
+	}
+	return ast.SQL(x), nil
+}
+
+// prepareDefault compiles a DEFAULT expression as the one value of an INSERT:
+// whether it can be assigned to the type is what that would find out.
+func (st *statement) prepareDefault(ctx context.Context, x ast.Expr, t sqltype.Type) (*sql.Prepared, error) {
 	probe := &ddl.Table{
 		Namespace: "default", Name: "default", Type: ident.SharedTable, SchemaVersion: 1,
 		Columns: []ddl.Column{{ID: 1, Name: "value", Type: t}},
 	}
-	_, err := st.s.e.compiler.Prepare(ctx, sql.Request{
+	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{
 		Text: st.text,
 		Statement: &ast.Insert{
 			Table:  ast.TableName{Namespace: string(probe.Namespace), Name: string(probe.Name)},
@@ -131,11 +139,10 @@ func (st *statement) checkDefault(ctx context.Context, x ast.Expr, t sqltype.Typ
 		if errors.As(err, &e) {
 			c := *e
 			c.Message = "DEFAULT: " + c.Message
-			return "", &c
+			return nil, &c
 		}
-		return "", err
 	}
-	return ast.SQL(x), nil
+	return prep, err
 }
 
 // probeCatalog has one table.

@@ -41,7 +41,7 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 	case *ast.ClearCache:
 		return st.clearCache()
 	case *ast.AlterTable:
-		return unsupported("ALTER TABLE")
+		return st.alterTable(ctx, x)
 	case *ast.FlushTable, *ast.FlushAll:
 		return unsupported("FLUSH")
 	case *ast.Compact:

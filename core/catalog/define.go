@@ -63,19 +63,6 @@ func Define(stmt *ast.CreateTable, sql string, ns ident.NamespaceID, check Check
 	return d.t, nil
 }
 
-// DefineColumn makes a column's definition for ALTER TABLE ADD COLUMN. id is
-// the number that it gets.
-func DefineColumn(def *ast.ColumnDef, id ddl.ColumnID, sql string, check CheckDefault) (ddl.Column, error) {
-	d := &definer{sql: sql, check: check, t: &ddl.Table{NextColumn: id}}
-	if def.PrimaryKey {
-		return ddl.Column{}, d.errorf(def.Pos, "a column that is added later cannot be the primary key")
-	}
-	if err := d.column(def); err != nil {
-		return ddl.Column{}, err
-	}
-	return d.t.Columns[0], nil
-}
-
 type definer struct {
 	sql   string
 	check CheckDefault
@@ -94,19 +81,27 @@ func at(err error, p ast.Pos, sql string) error {
 	return err
 }
 
-func (d *definer) column(def *ast.ColumnDef) error {
-	if err := ident.CheckColumn(def.Name); err != nil {
-		return at(err, def.Pos, d.sql)
+// name checks that a column may have a name.
+func (d *definer) name(name string, p ast.Pos) error {
+	if err := ident.CheckColumn(name); err != nil {
+		return at(err, p, d.sql)
 	}
-	if strings.HasPrefix(def.Name, "_") {
-		return dberr.Newf(dberr.InvalidSQL, "column name %q is reserved: names that begin with an underscore belong to the system", def.Name).
-			WithState("42939").At(def.Pos.In(d.sql))
+	if strings.HasPrefix(name, "_") {
+		return dberr.Newf(dberr.InvalidSQL, "column name %q is reserved: names that begin with an underscore belong to the system", name).
+			WithState("42939").At(p.In(d.sql))
 	}
 	for i := range d.t.Columns {
-		if d.t.Columns[i].Name == def.Name {
-			return dberr.Newf(dberr.InvalidSQL, "column %q is specified more than once", def.Name).
-				WithState("42701").At(def.Pos.In(d.sql))
+		if d.t.Columns[i].Name == name {
+			return dberr.Newf(dberr.InvalidSQL, "column %q is specified more than once", name).
+				WithState("42701").At(p.In(d.sql))
 		}
+	}
+	return nil
+}
+
+func (d *definer) column(def *ast.ColumnDef) error {
+	if err := d.name(def.Name, def.Pos); err != nil {
+		return err
 	}
 	typ, serial, err := ResolveType(&def.Type)
 	if err != nil {

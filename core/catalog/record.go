@@ -12,6 +12,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/rowenc"
 )
 
 // format is the version of the records below. It grows when a server that does
@@ -69,6 +70,8 @@ type columnRecord struct {
 	Type    typeRecord   `json:"type"`
 	NotNull bool         `json:"not_null,omitempty"`
 	Default string       `json:"default,omitempty"`
+	// Missing is ddl.Column.Missing as a row of one column.
+	Missing []byte `json:"missing,omitempty"`
 }
 
 type tableRecord struct {
@@ -137,7 +140,13 @@ func (e *Edit) putTable(v Version) error {
 		Changes: v.Changes, ChangedAt: v.CreatedAt,
 	}
 	for _, c := range t.Columns {
-		r.Columns = append(r.Columns, columnRecord{ID: c.ID, Name: c.Name, Type: encodeType(c.Type), NotNull: c.NotNull, Default: c.Default})
+		missing, err := encodeMissing(c)
+		if err != nil {
+			return err
+		}
+		r.Columns = append(r.Columns, columnRecord{
+			ID: c.ID, Name: c.Name, Type: encodeType(c.Type), NotNull: c.NotNull, Default: c.Default, Missing: missing,
+		})
 	}
 	return e.put(tableKey(t.ID, t.SchemaVersion), r)
 }
@@ -166,6 +175,38 @@ func encodeType(t sqltype.Type) typeRecord {
 		r.Elem = t.Elem.String()
 	}
 	return r
+}
+
+// missingLayout is the row of one column that keeps a column's Missing.
+func missingLayout(c ddl.Column) (*rowenc.Layout, error) {
+	return rowenc.NewLayout(1, []rowenc.Column{{ID: uint32(c.ID), Type: c.Type}})
+}
+
+func encodeMissing(c ddl.Column) ([]byte, error) {
+	if c.Missing.IsNull() {
+		return nil, nil
+	}
+	l, err := missingLayout(c)
+	if err != nil {
+		return nil, err
+	}
+	return l.Append(nil, rowenc.Header{}, sqltype.Row{c.Missing})
+}
+
+func decodeMissing(c ddl.Column, data []byte) (sqltype.Value, error) {
+	if len(data) == 0 {
+		return sqltype.Value{}, nil
+	}
+	l, err := missingLayout(c)
+	if err != nil {
+		return sqltype.Value{}, err
+	}
+	d := rowenc.NewDecoder(rowenc.OneLayout(l), []rowenc.Want{{Column: l.Columns()[0]}})
+	row, err := d.Values(nil, data)
+	if err != nil {
+		return sqltype.Value{}, err
+	}
+	return row[0], nil
 }
 
 func decodeType(r typeRecord) (sqltype.Type, error) {
@@ -203,7 +244,11 @@ func (r *tableRecord) decode() (Version, error) {
 		if err != nil {
 			return Version{}, fmt.Errorf("column %q: %w", c.Name, err)
 		}
-		t.Columns = append(t.Columns, ddl.Column{ID: c.ID, Name: c.Name, Type: typ, NotNull: c.NotNull, Default: c.Default})
+		col := ddl.Column{ID: c.ID, Name: c.Name, Type: typ, NotNull: c.NotNull, Default: c.Default}
+		if col.Missing, err = decodeMissing(col, c.Missing); err != nil {
+			return Version{}, fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		t.Columns = append(t.Columns, col)
 	}
 	return Version{Table: t, Changes: r.Changes, CreatedAt: r.ChangedAt}, nil
 }

@@ -18,8 +18,12 @@ import (
 
 // codecs keeps what is prepared once for a table's schema version.
 type codecs struct {
-	mu sync.RWMutex // guards m
+	mu sync.RWMutex // guards what follows
 	m  map[codecKey]*codec
+	// layouts are those of every version of a table that was met. A plan of an
+	// older version may read rows of a newer one: a live query's, whose new
+	// plan is still being made.
+	layouts map[codecKey]*rowenc.Layout
 }
 
 type codecKey struct {
@@ -37,17 +41,28 @@ func (cs *codecs) of(t *ddl.Table, cat *catalog.Snapshot) (*codec, error) {
 	if c != nil {
 		return c, nil
 	}
-	c, err := newCodec(t, cat)
+	known, err := layoutsOf(t, cat)
 	if err != nil {
 		return nil, err
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.m == nil {
-		cs.m = map[codecKey]*codec{}
+		cs.m, cs.layouts = map[codecKey]*codec{}, map[codecKey]*rowenc.Layout{}
 	}
+	for _, l := range known {
+		cs.layouts[codecKey{t.ID, l.Version()}] = l
+	}
+	c = &codec{all: cs, table: t, key: t.KeyOrdinals(), layout: cs.layouts[k]}
 	cs.m[k] = c
 	return c, nil
+}
+
+// layout finds the layout of a version.
+func (cs *codecs) layout(k codecKey) *rowenc.Layout {
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	return cs.layouts[k]
 }
 
 // forget drops the codecs of a table that is gone.
@@ -59,15 +74,20 @@ func (cs *codecs) forget(id ident.TableID) {
 			delete(cs.m, k)
 		}
 	}
+	for k := range cs.layouts {
+		if k.id == id {
+			delete(cs.layouts, k)
+		}
+	}
 }
 
-// codec turns rows of one schema version into bytes, and rows of that and
-// earlier versions back. It may be used from several goroutines.
+// codec turns rows of one schema version into bytes, and rows of every version
+// back. It may be used from several goroutines.
 type codec struct {
+	all    *codecs
 	table  *ddl.Table
 	key    []int // ordinals of the primary key
 	layout *rowenc.Layout
-	older  map[uint32]*rowenc.Layout
 	// points are *pointDecoder.
 	points sync.Pool
 }
@@ -84,27 +104,30 @@ func layoutOf(t *ddl.Table) (*rowenc.Layout, error) {
 	return l, nil
 }
 
-func newCodec(t *ddl.Table, cat *catalog.Snapshot) (*codec, error) {
-	l, err := layoutOf(t)
+// layoutsOf prepares a version and all that the catalog has of the table.
+func layoutsOf(t *ddl.Table, cat *catalog.Snapshot) ([]*rowenc.Layout, error) {
+	own, err := layoutOf(t)
 	if err != nil {
 		return nil, err
 	}
-	c := &codec{table: t, key: t.KeyOrdinals(), layout: l, older: map[uint32]*rowenc.Layout{}}
-	if t.SchemaVersion > 1 {
-		history, err := cat.History(t.Namespace, t.Name)
+	out := []*rowenc.Layout{own}
+	history, err := cat.History(t.Namespace, t.Name)
+	if err != nil {
+		// A table that was dropped meanwhile, or is none of the catalog's, has
+		// no other versions that matter.
+		return out, nil
+	}
+	for _, v := range history {
+		if v.Table.ID != t.ID || v.Table.SchemaVersion == t.SchemaVersion {
+			continue
+		}
+		l, err := layoutOf(v.Table)
 		if err != nil {
 			return nil, err
 		}
-		for _, v := range history {
-			if v.Table.ID != t.ID || v.Table.SchemaVersion >= t.SchemaVersion {
-				continue
-			}
-			if c.older[v.Table.SchemaVersion], err = layoutOf(v.Table); err != nil {
-				return nil, err
-			}
-		}
+		out = append(out, l)
 	}
-	return c, nil
+	return out, nil
 }
 
 // layouts implements rowenc.Layouts.
@@ -112,7 +135,7 @@ func (c *codec) layouts(version uint32) (*rowenc.Layout, error) {
 	if version == c.layout.Version() {
 		return c.layout, nil
 	}
-	if l := c.older[version]; l != nil {
+	if l := c.all.layout(codecKey{c.table.ID, version}); l != nil {
 		return l, nil
 	}
 	return nil, dberr.Newf(dberr.Internal, "a row of %s has the unknown schema version %d", c.table.Ident(), version)
@@ -167,6 +190,7 @@ func (c *codec) wants(cols []int) ([]rowenc.Want, error) {
 		switch {
 		case o >= 0 && o < len(c.table.Columns):
 			w[i].ID = uint32(c.table.Columns[o].ID)
+			w[i].Default = c.table.Columns[o].Missing
 		case o == c.table.SeqOrdinal(), o == c.table.RowIDOrdinal():
 			// In place of the row id stands a number that is replaced.
 			w[i].ID = rowenc.SeqColumn

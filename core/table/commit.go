@@ -96,7 +96,14 @@ func (s *Store) Between(ctx context.Context, fn func(now *State) error) error {
 // Define changes the catalog. fn runs between two batches, so what it checks
 // still holds when its changes take effect; its error gives them up. The
 // catalog that is returned has the changes.
-func (s *Store) Define(ctx context.Context, fn func(*catalog.Edit) error) (cat *catalog.Snapshot, err error) {
+func (s *Store) Define(ctx context.Context, fn func(*catalog.Edit) error) (*catalog.Snapshot, error) {
+	return s.DefineThen(ctx, fn, nil)
+}
+
+// DefineThen is Define with something to do once the changes are written and
+// shown, before the first statement can commit that was planned with them.
+// then keeps the rules of fn and is not called when nothing has changed.
+func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, then func(*catalog.Snapshot)) (cat *catalog.Snapshot, err error) {
 	err = s.command(ctx, func() error {
 		if s.broken != nil {
 			return s.broken
@@ -130,6 +137,9 @@ func (s *Store) Define(ctx context.Context, fn func(*catalog.Edit) error) (cat *
 			s.reapLater(catalog.Dropped{ID: t.ID, Type: t.Type})
 		}
 		cat = edit.Next()
+		if then != nil {
+			then(cat)
+		}
 		return nil
 	})
 	return cat, err

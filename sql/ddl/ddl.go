@@ -25,6 +25,10 @@ type Column struct {
 	NotNull bool
 	// Default is the SQL text of the DEFAULT expression; empty: none.
 	Default string
+	// Missing is the value of rows that were written before the column was
+	// added: its DEFAULT at that time, of the column's own type. The zero
+	// Value is NULL.
+	Missing sqltype.Value
 }
 
 // FlushPolicy says when a table's hot rows move to cold files. Zero fields
