@@ -130,12 +130,21 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 	if err != nil {
 		return true, err
 	}
-	if err := s.back(ctx); err != nil {
+	final := d
+	leave, _, different, err := s.enter(ctx, tables)
+	if err != nil {
 		return true, err
 	}
-	final := s.both(ctx, sql, q.Ordered)
-	if final == nil {
-		final = d
+	if different == nil {
+		if again := s.both(ctx, sql, q.Ordered); again != nil {
+			final = again
+		}
+	}
+	if err := leave(); err != nil {
+		return true, err
+	}
+	if err := s.back(ctx); err != nil {
+		return true, err
 	}
 	s.record(final, sql, s.script(tables, []string{sql}, final, origin))
 	return true, nil

@@ -98,7 +98,7 @@ func (s *Server) start(ctx context.Context, cred *syscall.Credential) error {
 	}
 	data := filepath.Join(s.dir, "data")
 	init := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", data, "-A", "trust", "-U", "postgres",
-		"-E", "UTF8", "--locale=C", "--no-sync")
+		"-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", "--lc-messages=C", "--no-sync")
 	init.Dir = s.dir
 	init.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if out, err := init.CombinedOutput(); err != nil {

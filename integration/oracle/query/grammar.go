@@ -79,7 +79,7 @@ var grammar = map[Type][]string{
 		"(string_to_array({t}, ','))[1]", "substring({t} FROM «'b.'|'(a)(b)'|'[0-9]+'|'^.'»)", "(regexp_match({t}, «'(a)(b)?'|'[a-z]+'»))[1]", "md5({by})", "encode(sha256({by}), 'hex')",
 		"('{\"a\": {\"b\": \"c\"}, \"n\": 1.50}'::json ->> «'a'|'n'|'zz'»)", "('{\"a\": {\"b\": \"c\"}}'::json #>> «'{a,b}'|'{a}'|'{x,y}'»)", "('[1, \"x\", null]'::json ->> «0|1|2|-1|9»)", "json_typeof({j})", "({j} ->> «'a'|'k'»)", "(({j} -> 'a') ->> 'b')", "({j} #>> '{b,0}')", "CAST({j} AS text)",
 		"(ARRAY[{t}, {t}] || {t})::text", "array_append(ARRAY[{i4}], {i4})::text", "array_remove(ARRAY[{i4}, 1, 2], 1)::text", "array_cat(ARRAY[{i4}], ARRAY[1])::text", "array_replace(ARRAY[{i4},1], 1, 9)::text", "array_prepend({i4}, ARRAY[{i4}])::text", "string_to_array({t}, «','|''|NULL»)::text", "regexp_split_to_array({t}, «',|b'|'\\s'»)::text", "regexp_matches('a1', 'zz')::text",
-		"{t} COLLATE \"C\"", "normalize({t})", "regexp_substr({t}, '[a-z]+')", "(SELECT string_agg(c0, ',' ORDER BY c0) FROM (VALUES ({t}), ({t})) AS v0(c0))", "pg_typeof({x})::text", "convert_from({by_utf}, 'UTF8')", "({t} || NULL)", "concat('')", "ltrim(to_char({i4s}, '999'))", "age({dt}, {dt})::text",
+		"{t} COLLATE \"C\"", "normalize({t})", "regexp_substr({t}, '[a-z]+')", "(SELECT string_agg(c0, ',' ORDER BY c0) FROM (VALUES ({t}), ({t})) AS v0(c0))", "pg_typeof({i4})::text", "convert_from({by_utf}, 'UTF8')", "({t} || NULL)", "concat('')", "ltrim(to_char({i4s}, '999'))", "age({dt}, {dt})::text",
 	},
 	Date: {
 		"({dt} «+|-» {i4s})", "CAST({ts} AS date)", "make_date(2000 + abs({i4s}) % 30, 1 + abs({i4s}) % 12, 1 + abs({i4s}) % 28)", "to_date(«'2020-05-17'|'2024-02-29'», 'YYYY-MM-DD')", "to_date('17 Jan 2021', 'DD Mon YYYY')",
@@ -90,8 +90,8 @@ var grammar = map[Type][]string{
 	},
 	Timestamp: {
 		"({ts} «+|-» {iv})", "({dt} «+|-» {iv})", "({dt} + {tm})", "date_trunc(«'year'|'quarter'|'month'|'week'|'day'|'hour'|'minute'|'second'|'decade'|'century'|'millennium'|'milliseconds'», {ts})", "CAST({dt} AS timestamp)",
-		"make_timestamp(2020, 1 + abs({i4s}) % 12, 1, abs({i4s}) % 24, 5, 6.5)", "date_bin(«'15 minutes'|'1 day'|'2 hours 30 minutes'», {ts}, timestamp '2001-01-01')", "to_timestamp({i4s})", "to_timestamp('2020-05-17 10:20:30', 'YYYY-MM-DD HH24:MI:SS')", "to_timestamp('05/17/20 PM 3', 'MM/DD/YY AM HH12')", "CAST(«'2020-01-05 10:00'|'2020-01-05T10:00:00.123456'|'2020-01-05'|'Jan 5 2020 3:04 PM'» AS timestamp)",
-		"({ts} AT TIME ZONE 'UTC')",
+		"make_timestamp(2020, 1 + abs({i4s}) % 12, 1, abs({i4s}) % 24, 5, 6.5)", "date_bin(«'15 minutes'|'1 day'|'2 hours 30 minutes'», {ts}, timestamp '2001-01-01')", "CAST(to_timestamp({i4s}) AS timestamp)", "CAST(to_timestamp('2020-05-17 10:20:30', 'YYYY-MM-DD HH24:MI:SS') AS timestamp)", "CAST(to_timestamp('05/17/20 PM 3', 'MM/DD/YY AM HH12') AS timestamp)", "CAST(«'2020-01-05 10:00'|'2020-01-05T10:00:00.123456'|'2020-01-05'|'Jan 5 2020 3:04 PM'» AS timestamp)",
+		"CAST(({ts} AT TIME ZONE 'UTC') AS timestamp)",
 	},
 	Interval: {
 		"({ts} - {ts})", "({iv} «+|-» {iv})", "({iv} * «2|-1|0.5|1.5»)", "(3 * {iv})", "({iv} / «2|4|0.5»)", "(- {iv})", "age({ts}, {ts})", "make_interval(days => {i4s}, hours => {i4s})", "make_interval({i4s}, {i4s}, 0, {i4s})", "«justify_days|justify_hours|justify_interval»({iv})", "({tm} - {tm})", "CAST({tm} AS interval)",
@@ -135,7 +135,7 @@ var wild = map[Type][]string{
 	Text:      {"chr({i4})", "repeat({t}, {i4s})", "substring({t} FROM {i4s} FOR {i4s})", "CAST({x} AS text)", "to_char({ts}, {t})", "split_part({t}, {t}, {i4})", "lpad({t}, {i4s}, {t})", "format({t}, {i4})", "encode({by}, {t})", "left({t}, {i4s})"},
 	Date:      {"CAST({t} AS date)", "({dt} + {i4})", "make_date({i4}, {i4}, {i4})", "to_date({t}, 'YYYY-MM-DD')", "CAST({ts} AS date)"},
 	Time:      {"CAST({t} AS time)", "make_time({i4}, {i4}, {f8})", "({tm} + {iv})"},
-	Timestamp: {"CAST({t} AS timestamp)", "({ts} + {iv})", "make_timestamp({i4}, {i4}, {i4}, {i4}, {i4}, {f8})", "date_trunc({t}, {ts})", "({ts} - {iv})", "date_bin({iv}, {ts}, {ts})", "to_timestamp({f8})"},
+	Timestamp: {"CAST({t} AS timestamp)", "({ts} + {iv})", "make_timestamp({i4}, {i4}, {i4}, {i4}, {i4}, {f8})", "date_trunc({t}, {ts})", "({ts} - {iv})", "date_bin({iv}, {ts}, {ts})", "CAST(to_timestamp({f8}) AS timestamp)"},
 	Interval:  {"CAST({t} AS interval)", "({iv} * {f8})", "({iv} / {f8})", "({iv} + {iv})", "({ts} - {ts})", "age({ts}, {ts})"},
 	Bool:      {"CAST({t} AS boolean)", "({t} ~ {t})", "({t} LIKE {t})", "({t} SIMILAR TO {t})", "({n} = {n})", "({x1} < {x1})", "({dt} < {ts})"},
 	UUID:      {"CAST({t} AS uuid)"},
