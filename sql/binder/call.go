@@ -34,6 +34,18 @@ type winCall struct {
 	order     []orderExpr
 }
 
+// exprs are what the call reads: arguments, partition, order, filter.
+func (w *winCall) exprs() []expr.Expr {
+	out := slices.Concat(w.args, w.partition)
+	for _, o := range w.order {
+		out = append(out, o.x)
+	}
+	if w.filter != nil {
+		out = append(out, w.filter)
+	}
+	return out
+}
+
 // selectState collects what the expressions of a SELECT need beside the rows
 // of its FROM.
 type selectState struct {

@@ -82,9 +82,29 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		if node, rw, err = b.group(s, sc, g); err != nil {
 			return nil, err
 		}
+		// A rewrite may add a column that the groups determine, which must be
+		// there before anything passes columns on. Errors come again below,
+		// where their place is known.
+		for i := range items {
+			_, _ = rw(items[i].x)
+		}
+		for i := range order {
+			_, _ = rw(order[i].x)
+		}
+		for _, e := range on {
+			_, _ = rw(e)
+		}
+		for i := range st.wins {
+			for _, e := range st.wins[i].exprs() {
+				_, _ = rw(e)
+			}
+		}
 	}
 	for _, p := range sc.posts {
 		if node, err = p(node, rw); err != nil {
+			return nil, err
+		}
+		if err := b.checkOuter(s, st, node, rw); err != nil {
 			return nil, err
 		}
 	}
@@ -98,6 +118,31 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		return nil, err
 	}
 	return b.project(s, q, outer, node, rw, items, order, on)
+}
+
+// checkOuter checks what a subquery above the grouping reads of the rows
+// below it: only what is grouped is there.
+func (b *binder) checkOuter(s *ast.Select, st *selectState, node plan.Node, rw rewrite) error {
+	a, ok := node.(*plan.Apply)
+	if !ok {
+		return nil
+	}
+	for id := range plan.Free(a.R) {
+		if !slices.Contains(st.own, id) {
+			continue
+		}
+		x, err := rw(b.col(id))
+		if err != nil {
+			if e, ok := err.(*dberr.Error); ok {
+				return b.errorf(s, e.Code, "subquery uses ungrouped column %q from outer query", b.st.Labels[id]).WithState("42803")
+			}
+			return err
+		}
+		if c, ok := x.(*expr.ColumnExpr); !ok || c.Ordinal != id {
+			return b.unsupported(s, "a subquery that reads a column of a grouping set")
+		}
+	}
+	return nil
 }
 
 // project computes the select list and everything behind it.
@@ -355,13 +400,7 @@ func (b *binder) windows(node plan.Node, wins []winCall, rw rewrite) (plan.Node,
 	var made []*plan.Window
 	for i := range wins {
 		w := &wins[i]
-		exprs := slices.Concat(w.args, w.partition)
-		for _, o := range w.order {
-			exprs = append(exprs, o.x)
-		}
-		if w.filter != nil {
-			exprs = append(exprs, w.filter)
-		}
+		exprs := w.exprs()
 		for k := range exprs {
 			var err error
 			if exprs[k], err = rw(exprs[k]); err != nil {

@@ -178,8 +178,8 @@ func (o *optimizer) replaceCTE(n plan.Node, c *plan.CTE) plan.Node {
 
 func anyVolatile(n plan.Node) bool {
 	found := false
-	walk(n, func(n plan.Node) {
-		found = found || slices.ContainsFunc(exprsOf(n), func(e expr.Expr) bool { return volatile(e) })
+	plan.Walk(n, func(n plan.Node) {
+		found = found || slices.ContainsFunc(plan.Exprs(n), func(e expr.Expr) bool { return volatile(e) })
 	})
 	return found
 }
