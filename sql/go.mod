@@ -3,11 +3,10 @@ module github.com/kalamdb/kalamdb/sql
 go 1.26.0
 
 require (
+	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/kalamdb/kalamdb/commons v0.0.0
 	github.com/kalamdb/kalamdb/store v0.0.0
 )
-
-require github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
 
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons

@@ -96,14 +96,7 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := expr.Call(f.Name, args...)
-	if err != nil {
-		return nil, err
-	}
-	if c, ok := out.(*expr.CallExpr); ok && c.Fn.Volatility == builtin.Volatile {
-		b.st.Volatile = true
-	}
-	return out, nil
+	return expr.Call(f.Name, args...)
 }
 
 func (b *binder) args(f *ast.FuncCall, sc *scope) ([]expr.Expr, error) {

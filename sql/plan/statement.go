@@ -29,8 +29,6 @@ type Statement struct {
 	Tables []*ddl.Table
 	// UserQualified says that a table was named as ns.user.t.
 	UserQualified bool
-	// Volatile says that the statement calls a volatile function.
-	Volatile bool
 }
 
 // WriteKind says how rows are changed.
