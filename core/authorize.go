@@ -22,9 +22,9 @@ import (
 //	system tables           what is theirs  what is theirs  everything
 //	system.users            own row         own row         read, write
 //	definitions, views,
-//	flush, storages, jobs,
+//	flush, storages,
 //	backups, API keys       -               -               yes
-//	KILL LIVE QUERY         own             own             any
+//	KILL LIVE QUERY, JOB    own             own             any
 //
 // "Own" is the user that the request is for: who may act for another does so
 // by being that user.
@@ -66,7 +66,7 @@ func denied(what string, t *ddl.Table) error {
 // needsAdmin tells whether a statement is for the role admin only.
 func needsAdmin(stmt ast.Statement) bool {
 	switch stmt.(type) {
-	case *ast.UseNamespace, *ast.Show, *ast.Describe, *ast.Subscribe, *ast.KillLiveQuery, *ast.ClearCache,
+	case *ast.UseNamespace, *ast.Show, *ast.Describe, *ast.Subscribe, *ast.KillLiveQuery, *ast.KillJob, *ast.ClearCache,
 		*ast.Explain, *ast.Truncate:
 		// What these show or change is looked at where they do it.
 		return false

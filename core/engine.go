@@ -19,6 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sysname"
+	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
@@ -50,6 +51,9 @@ type Engine struct {
 	host     *systable.Host
 	users    *user.Users
 	sessions *session.Manager
+	jobs     *job.Manager
+	// interrupted are the jobs that the server before this one died in.
+	interrupted []job.Job
 	started  time.Time
 	turns    turns
 	// parallelism is how many goroutines a query may use.
@@ -107,6 +111,9 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.openJobs(ctx); err != nil {
+		return err
+	}
 	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
 		e.parallelism = runtime.GOMAXPROCS(0)
 	}
@@ -121,6 +128,13 @@ func (e *Engine) open(ctx context.Context) error {
 	e.version = buildinfo.Get().Version
 	e.host = e.newHost()
 	return nil
+}
+
+func (e *Engine) openJobs(ctx context.Context) (err error) {
+	e.jobs, e.interrupted, err = job.Open(ctx, e.backend, job.Options{
+		Node: e.node(), Workers: e.cfg.Flush.Workers, Retention: e.cfg.Retention.Jobs.Std(), Logger: e.log,
+	})
+	return err
 }
 
 func (e *Engine) openBackend() error {
@@ -184,6 +198,7 @@ func (e *Engine) Close(ctx context.Context) error {
 			e.stop(errStopped)
 			<-e.running.drained()
 		}
+		e.jobs.Close(ctx)
 		e.stop(errStopped)
 		e.closeErr = e.release()
 	})
@@ -285,6 +300,7 @@ func (e *Engine) newHost() *systable.Host {
 	return &systable.Host{
 		Node:        e.node(),
 		LiveQueries: e.hub.List,
+		Jobs:        e.jobs.List,
 		Sessions: func() []systable.Session {
 			var out []systable.Session
 			for _, s := range e.sessions.List() {

@@ -284,3 +284,12 @@ func (st *statement) killLiveQuery(x *ast.KillLiveQuery) error {
 	}
 	return st.answer(fmt.Sprintf("Live query %s terminated", id))
 }
+
+// killJob ends a job under the rules of killLiveQuery.
+func (st *statement) killJob(ctx context.Context, x *ast.KillJob) error {
+	p := st.s.principal
+	if err := st.s.e.jobs.Kill(ctx, ident.JobID(x.ID), p.User, p.Role.IsAdmin()); err != nil {
+		return st.at(err, x.Pos)
+	}
+	return st.answer(fmt.Sprintf("Job %s cancelled", x.ID))
+}

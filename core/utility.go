@@ -53,7 +53,7 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 	case *ast.CreateAPIKey, *ast.DropAPIKey:
 		return unsupported("API keys")
 	case *ast.KillJob:
-		return unsupported("KILL JOB")
+		return st.killJob(ctx, x)
 	}
 	return dberr.New(dberr.Unsupported, "The statement is not supported.")
 }

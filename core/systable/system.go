@@ -31,6 +31,8 @@ var computed = []struct {
 		"table_id BIGINT NOT-NULL, namespace TEXT NOT-NULL, table_name TEXT NOT-NULL, version BIGINT NOT-NULL, changes TEXT, arrow_schema JSON, created_at TIMESTAMP", tableSchemas},
 	{sysname.System, sysname.Storages,
 		"storage_id TEXT NOT-NULL, storage_name TEXT, description TEXT, storage_type TEXT NOT-NULL, uri TEXT, credentials TEXT, shared_tables_template TEXT, user_tables_template TEXT, created_at TIMESTAMP, updated_at TIMESTAMP", storages},
+	{sysname.System, sysname.Jobs,
+		"job_id TEXT NOT-NULL, job_type TEXT NOT-NULL, status TEXT NOT-NULL, namespace TEXT, table_name TEXT, parameters JSON, result TEXT, trace TEXT, memory_used BIGINT, cpu_used BIGINT, created_at TIMESTAMP, started_at TIMESTAMP, completed_at TIMESTAMP, node TEXT NOT-NULL, error TEXT", jobs},
 	{sysname.System, sysname.LiveQueries,
 		"live_id TEXT NOT-NULL, connection_id TEXT, subscription_id TEXT, user_id TEXT NOT-NULL, namespace TEXT NOT-NULL, table_name TEXT NOT-NULL, query TEXT, options JSON, changes BIGINT NOT-NULL, node TEXT NOT-NULL, created_at TIMESTAMP, last_update TIMESTAMP", liveQueries},
 	{sysname.System, sysname.Sessions,
@@ -196,6 +198,25 @@ var liveQueries = each(func(c *Caller, yield func(...sqltype.Value) bool) {
 	for _, q := range c.Host.LiveQueries(user) {
 		if !yield(text(q.ID), text(q.Connection), text(q.Subscription), text(q.User), text(q.Table.Namespace), text(q.Table.Name),
 			text(q.Query), jsonText(q.Options), number(q.Changes), text(c.Host.Node), moment(q.CreatedAt), moment(q.LastUpdate)) {
+			return
+		}
+	}
+})
+
+// jobs shows the memory in bytes, and the processor time in microseconds.
+var jobs = each(func(c *Caller, yield func(...sqltype.Value) bool) {
+	user := c.User
+	if c.Role.IsAdmin() {
+		user = ""
+	}
+	for _, j := range c.Host.Jobs(user) {
+		if j.Parameters == nil {
+			j.Parameters = []string{}
+		}
+		params, _ := json.Marshal(j.Parameters) // texts always encode
+		if !yield(text(j.ID), text(j.Type), text(j.Status), optional(j.Namespace), optional(j.Table), jsonText(params),
+			optional(j.Result), text(j.Trace()), number(j.Memory), number(j.CPU.Microseconds()),
+			moment(j.CreatedAt), moment(j.StartedAt), moment(j.CompletedAt), text(j.Node), optional(j.Error)) {
 			return
 		}
 	}
