@@ -17,6 +17,8 @@ func init() {
 		s.def("abs("+n+") "+n, "Gives the absolute value.", absInt(k))
 		s.def("mod("+n+", "+n+") "+n, "Gives the remainder of a division, with the sign of the dividend.", intMod(k))
 	}
+	s.def("gcd(decimal, decimal) decimal", "Gives the greatest common divisor.", decimal2(decimalGCD))
+	s.def("lcm(decimal, decimal) decimal", "Gives the least common multiple.", decimal2(decimalLCM))
 	for _, n := range []string{"int", "bigint"} {
 		k := map[string]sqltype.Kind{"int": sqltype.Integer, "bigint": sqltype.BigInt}[n]
 		s.def("gcd("+n+", "+n+") "+n, "Gives the greatest common divisor.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
@@ -239,6 +241,60 @@ func gcd(k sqltype.Kind, a, b int64) (sqltype.Value, error) {
 		return sqltype.Value{}, OutOfRange(k)
 	}
 	return sqltype.NewInt(k, max(a, -a)), nil
+}
+
+// decimalGCD is Euclid's algorithm; the result has the larger scale of the two.
+func decimalGCD(a, b decimal.Decimal) (decimal.Decimal, error) {
+	scale := max(a.Scale(), b.Scale())
+	a, b = a.Abs(), b.Abs()
+	for b.Sign() != 0 {
+		rest, err := a.Rem(b)
+		if err != nil {
+			return a, decimalErr(err)
+		}
+		a, b = b, rest
+	}
+	out, err := a.Rescale(scale)
+	if err != nil {
+		return out, decimalErr(err)
+	}
+	return out, nil
+}
+
+func decimalLCM(a, b decimal.Decimal) (decimal.Decimal, error) {
+	scale := max(a.Scale(), b.Scale())
+	if a.Sign() == 0 || b.Sign() == 0 {
+		return decimal.New(0, scale), nil
+	}
+	g, err := decimalGCD(a, b)
+	if err != nil {
+		return g, err
+	}
+	// The quotient is whole: g divides a.
+	q, err := a.Quo(g)
+	if err == nil {
+		q, err = q.Rescale(0)
+	}
+	if err == nil {
+		q, err = q.Mul(b)
+	}
+	if err == nil {
+		q, err = q.Abs().Rescale(scale)
+	}
+	if err != nil {
+		return q, decimalErr(err)
+	}
+	return q, nil
+}
+
+func decimal2(f func(a, b decimal.Decimal) (decimal.Decimal, error)) Eval {
+	return func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		d, err := f(a[0].Decimal(), a[1].Decimal())
+		if err != nil {
+			return sqltype.Value{}, err
+		}
+		return sqltype.NewDecimal(d), nil
+	}
 }
 
 func decimal1(f func(decimal.Decimal) (decimal.Decimal, error)) Eval {

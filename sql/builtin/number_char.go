@@ -1,6 +1,8 @@
 package builtin
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -19,7 +21,15 @@ func init() {
 		text, err := numberToChar(d, a[1].Str())
 		return sqltype.NewText(text), err
 	}
-	s.def("to_char(int, text) text; to_char(bigint, text) text; to_char(decimal, text) text; to_char(double, text) text", doc, write)
+	s.def("to_char(int, text) text; to_char(bigint, text) text; to_char(decimal, text) text", doc, write)
+	s.def("to_char(double, text) text", doc, func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		d, err := roundedFloat(a[0], a[1].Str())
+		if err != nil {
+			return sqltype.NullOf(sqltype.Text), err
+		}
+		text, err := numberToChar(d, a[1].Str())
+		return sqltype.NewText(text), err
+	})
 	s.def("to_number(text, text) decimal", "Reads a number that was written by a template.", toNumber)
 }
 
@@ -36,10 +46,30 @@ type numberFormat struct {
 	signLeads bool
 	// lastZero is the place of the last 0 behind the point, counted from 1.
 	lastZero int
+	// shift is how many places V moves the point to the right.
+	shift int
+	// roman and scientific templates write the number in a way of their own.
+	roman, scientific bool
+}
+
+// roundedFloat rounds a floating point number to the template's places. It is
+// the exact binary value that is rounded, halves to even, as C's printf does.
+func roundedFloat(v sqltype.Value, tmpl string) (decimal.Decimal, error) {
+	f, err := parseNumberFormat(tmpl)
+	x := v.Float()
+	if err != nil || f.shift > 0 || f.scientific || math.IsNaN(x) || math.Abs(x) >= 1e15 {
+		return toDecimal(v)
+	}
+	d, err := decimal.Parse(strconv.FormatFloat(x, 'f', min(f.post, 15), 64))
+	if err != nil {
+		return d, decimalErr(err)
+	}
+	return d, nil
 }
 
 func parseNumberFormat(tmpl string) (numberFormat, error) {
 	var f numberFormat
+	shifting := false
 	for i := 0; i < len(tmpl); {
 		up := strings.ToUpper(tmpl[i:min(i+2, len(tmpl))])
 		switch {
@@ -54,10 +84,15 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 			case "PR":
 				f.bracket = true
 			case "RN":
-				return f, dberr.New(dberr.Unsupported, "roman numerals in a number's template are not supported")
+				f.roman = true
+				up = tmpl[i : i+2] // in the template's case
 			}
 			f.tokens = append(f.tokens, up)
 			i += 2
+			continue
+		case up == "EE" && strings.HasPrefix(strings.ToUpper(tmpl[i:]), "EEEE"):
+			f.scientific = true
+			i += 4
 			continue
 		case tmpl[i] == '"':
 			end := strings.IndexByte(tmpl[i+1:], '"')
@@ -80,19 +115,30 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 				if c == "0" && !f.zeros {
 					f.zeros, f.first = true, f.pre
 				}
+				if shifting && c == "9" {
+					f.shift++
+				}
 				f.pre++
 			}
 		case ".", "D":
 			if f.point {
 				return f, dberr.New(dberr.InvalidSQL, "multiple decimal points").WithState("42601")
 			}
+			if shifting {
+				return f, mixedShift()
+			}
 			f.point, c = true, "."
 		case ",", "G":
 			c = ","
 		case "S":
 			f.signed, f.signLeads = true, f.pre == 0 && !f.point
-		case "V", "E":
-			return f, dberr.Newf(dberr.Unsupported, "%q in a number's template is not supported", tmpl[i:i+1])
+		case "V":
+			if f.point {
+				return f, mixedShift()
+			}
+			shifting = true
+			i++
+			continue
 		case "$", "L":
 			c = "$"
 		default:
@@ -107,6 +153,10 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 	return f, nil
 }
 
+func mixedShift() error {
+	return dberr.New(dberr.InvalidSQL, `cannot use "V" and decimal point together`).WithState("42601")
+}
+
 func numberToChar(d decimal.Decimal, tmpl string) (string, error) {
 	if len(tmpl) > 256 {
 		return "", invalidArg("a number's template is longer than 256 characters")
@@ -114,6 +164,21 @@ func numberToChar(d decimal.Decimal, tmpl string) (string, error) {
 	f, err := parseNumberFormat(tmpl)
 	if err != nil {
 		return "", err
+	}
+	switch {
+	case f.roman:
+		return f.writeRoman(d)
+	case f.scientific:
+		return scientific(d, f.post), nil
+	}
+	if f.shift > 0 {
+		ten, err := decimal.Parse("1" + strings.Repeat("0", min(f.shift, decimal.MaxScale)))
+		if err == nil {
+			d, err = d.Mul(ten)
+		}
+		if err != nil {
+			return "", decimalErr(err)
+		}
 	}
 	neg := d.Sign() < 0
 	r, err := d.Abs().Rescale(int32(min(f.post, decimal.MaxScale)))

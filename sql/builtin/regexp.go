@@ -140,7 +140,11 @@ func translateRegexp(p string, extended bool) string {
 			switch {
 			case c == '[' && i+1 < len(p) && p[i+1] == ':':
 				if end := strings.Index(p[i+2:], ":]"); end >= 0 {
-					b.WriteString(p[i : i+2+end+2])
+					class := p[i : i+2+end+2]
+					if u, ok := unicodeClasses[class]; ok {
+						class = u
+					}
+					b.WriteString(class)
 					i += end + 3
 					continue
 				}
@@ -177,4 +181,14 @@ func translateRegexp(p string, extended bool) string {
 		}
 	}
 	return b.String()
+}
+
+// unicodeClasses are the named classes in PostgreSQL's meaning; Go's hold ASCII
+// only.
+var unicodeClasses = map[string]string{
+	"[:alpha:]": `\p{L}`,
+	"[:alnum:]": `\p{L}\p{Nd}`,
+	"[:upper:]": `\p{Lu}`,
+	"[:lower:]": `\p{Ll}`,
+	"[:digit:]": `\p{Nd}`,
 }

@@ -85,6 +85,9 @@ func callText(name string, args []sqltype.Type) string {
 }
 
 func notFound(name string, args []sqltype.Type, fs []*Function) error {
+	if (name == "greatest" || name == "least") && len(args) > 1 {
+		return dberr.Newf(dberr.TypeMismatch, "%s types %s and %s cannot be matched", strings.ToUpper(name), args[0].PostgresName(), args[len(args)-1].PostgresName())
+	}
 	e := dberr.Newf(dberr.FunctionNotFound, "function %s does not exist", callText(name, args))
 	if len(fs) == 0 {
 		if near := nearest(name); near != "" {

@@ -355,7 +355,9 @@ func chr(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	switch {
 	case n == 0:
 		return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "null character not permitted").WithState("54000")
-	case n < 0, n > unicode.MaxRune, n >= 0xD800 && n <= 0xDFFF:
+	case n < 0:
+		return sqltype.Value{}, invalidArg("character number must be positive")
+	case n > unicode.MaxRune, n >= 0xD800 && n <= 0xDFFF:
 		return sqltype.Value{}, dberr.Newf(dberr.ValueOutOfRange, "requested character not valid for encoding: %d", n).WithState("54000")
 	}
 	return sqltype.NewText(string(rune(n))), nil

@@ -162,35 +162,60 @@ func init() {
 		sec, _ := sqltype.FloorDiv(a[0].Int(), 1_000_000)
 		return sqltype.NewBigInt(sec), nil
 	})
-	s.def("overlaps(timestamp, timestamp, timestamp, timestamp) boolean", "Tells whether two spans of time, each given by its ends, overlap.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		return sqltype.NewBool(overlaps(a[0].Int(), a[1].Int(), a[2].Int(), a[3].Int())), nil
-	})
-	s.def("overlaps(time, time, time, time) boolean", "Tells whether two spans of a day overlap.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		return sqltype.NewBool(overlaps(a[0].Int(), a[1].Int(), a[2].Int(), a[3].Int())), nil
-	})
+	ends := func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		return overlaps(a[0], a[1], a[2], a[3]), nil
+	}
+	s.def("overlaps(timestamp, timestamp, timestamp, timestamp) boolean", "Tells whether two spans of time, each given by its ends, overlap.", ends, lenient)
+	s.def("overlaps(time, time, time, time) boolean", "Tells whether two spans of a day overlap.", ends, lenient)
 	s.def("overlaps(timestamp, interval, timestamp, interval) boolean", "Tells whether two spans of time, each given by its beginning and length, overlap.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		e1, err := addInterval(a[0].Int(), a[1].Interval(), 1)
-		if err != nil {
-			return e1, err
+		var to [2]sqltype.Value
+		for i := range to {
+			from, length := a[2*i], a[2*i+1]
+			if from.IsNull() || length.IsNull() {
+				continue
+			}
+			var err error
+			if to[i], err = addInterval(from.Int(), length.Interval(), 1); err != nil {
+				return to[i], err
+			}
 		}
-		e2, err := addInterval(a[2].Int(), a[3].Interval(), 1)
-		if err != nil {
-			return e2, err
-		}
-		return sqltype.NewBool(overlaps(a[0].Int(), e1.Int(), a[2].Int(), e2.Int())), nil
-	})
+		return overlaps(a[0], to[0], a[2], to[1]), nil
+	}, lenient)
 }
 
-func overlaps(s1, e1, s2, e2 int64) bool {
-	s1, e1 = min(s1, e1), max(s1, e1)
-	s2, e2 = min(s2, e2), max(s2, e2)
-	switch {
-	case s1 == s2:
-		return true
-	case s1 < s2:
-		return s2 < e1
+// overlaps compares two spans. An end that is NULL leaves the answer open
+// unless the ends that are known decide it, as in PostgreSQL.
+func overlaps(s1, e1, s2, e2 sqltype.Value) sqltype.Value {
+	unknown := sqltype.NullOf(sqltype.Boolean)
+	order := func(s, e sqltype.Value) (sqltype.Value, sqltype.Value) {
+		if s.IsNull() || !e.IsNull() && e.Int() < s.Int() {
+			return e, s
+		}
+		return s, e
 	}
-	return s1 < e2
+	s1, e1 = order(s1, e1)
+	s2, e2 = order(s2, e2)
+	if s1.IsNull() || s2.IsNull() {
+		return unknown
+	}
+	if s2.Int() < s1.Int() {
+		s1, e1, s2, e2 = s2, e2, s1, e1
+	}
+	// s1 is the earlier beginning, or the same.
+	switch {
+	case s1.Int() == s2.Int():
+		if e1.IsNull() || e2.IsNull() {
+			return unknown
+		}
+		return sqltype.NewBool(true)
+	case e1.IsNull():
+		return unknown
+	case s2.Int() < e1.Int():
+		return sqltype.NewBool(true)
+	case e2.IsNull():
+		return unknown
+	}
+	return sqltype.NewBool(false)
 }
 
 func epochScale(micros int64) Eval {

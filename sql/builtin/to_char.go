@@ -16,6 +16,9 @@ func init() {
 		if infiniteTimestamp(a[0].Int()) {
 			return sqltype.NullOf(sqltype.Text), nil
 		}
+		if a[1].Str() == "" { // PostgreSQL's answer to an empty template
+			return sqltype.NullOf(sqltype.Text), nil
+		}
 		days, us := sqltype.FloorDiv(a[0].Int(), microsPerDay)
 		return timeToChar(days, us, a[1].Str()), nil
 	})
@@ -112,7 +115,7 @@ func charTokens(tmpl string) []charToken {
 			fill = false
 			continue
 		}
-		if rest[0] == '\\' && len(rest) > 1 {
+		if strings.HasPrefix(rest, `\"`) { // elsewhere a backslash is a character like others
 			i++
 		}
 		if n := len(out); n > 0 && out[n-1].pattern == "" && !out[n-1].quoted {

@@ -212,7 +212,7 @@ func Distinct(l, r Expr, not bool) (Expr, error) {
 
 func compare(op ast.Op, l, r Expr, distinct bool) (Expr, error) {
 	if lr, ok := l.(*RowExpr); ok {
-		if rr, ok := r.(*RowExpr); ok && len(lr.Items) == len(rr.Items) {
+		if rr, ok := r.(*RowExpr); ok {
 			return compareRows(op, lr, rr, distinct)
 		}
 	}

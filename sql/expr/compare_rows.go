@@ -7,6 +7,9 @@ import (
 
 // compareRows gives the fields of two row constructors pairwise common types.
 func compareRows(op ast.Op, l, r *RowExpr, distinct bool) (Expr, error) {
+	if len(l.Items) != len(r.Items) {
+		return nil, dberr.New(dberr.InvalidSQL, "unequal number of entries in row expressions")
+	}
 	ln, rn := &RowExpr{}, &RowExpr{}
 	var eqs []Expr
 	for i := range l.Items {
