@@ -20,6 +20,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/core/job"
+	"github.com/kalamdb/kalamdb/core/apikey"
 	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
@@ -50,6 +51,7 @@ type Engine struct {
 	system   *systable.Registry
 	host     *systable.Host
 	users    *user.Users
+	keys     *apikey.Keys
 	sessions *session.Manager
 	jobs     *job.Manager
 	// interrupted are the jobs that the server before this one died in.
@@ -120,6 +122,9 @@ func (e *Engine) open(ctx context.Context) error {
 	e.compiler = sql.NewCompiler(sql.Options{PlanCacheSize: e.cfg.Query.PlanCacheSize})
 	e.ids = builtin.NewIDGenerator(e.cfg.Flush.NodeID, nil)
 	e.users = user.New(e.store, e.system.Users())
+	if err := e.openKeys(ctx); err != nil {
+		return err
+	}
 	e.sessions = session.NewManager(session.Options{
 		IdleTimeout: e.cfg.Session.IdleTimeout.Std(),
 		Max:         e.cfg.Session.MaxSessions,
@@ -211,6 +216,9 @@ func (e *Engine) release() error {
 	if e.hub != nil {
 		e.hub.CloseAll(live.ReasonShutdown)
 	}
+	if e.keys != nil {
+		errs = append(errs, e.keys.Close(context.Background()))
+	}
 	if e.store != nil {
 		errs = append(errs, e.store.Close())
 	}
@@ -301,6 +309,7 @@ func (e *Engine) newHost() *systable.Host {
 		Node:        e.node(),
 		LiveQueries: e.hub.List,
 		Jobs:        e.jobs.List,
+		APIKeys:     e.keys.List,
 		Sessions: func() []systable.Session {
 			var out []systable.Session
 			for _, s := range e.sessions.List() {

@@ -219,6 +219,9 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 	}
 	if err == nil {
 		err = e.store.Commit(ctx, st.s.principal.User, res.Writes)
+		if err == nil && isUsers {
+			e.endKeysOf(ctx, res.Writes)
+		}
 	}
 	if err != nil {
 		if res.Returning != nil {

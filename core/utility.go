@@ -50,8 +50,10 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 		return unsupported("Managing storages")
 	case *ast.Backup, *ast.Restore:
 		return unsupported("Backup and restore")
-	case *ast.CreateAPIKey, *ast.DropAPIKey:
-		return unsupported("API keys")
+	case *ast.CreateAPIKey:
+		return st.createAPIKey(ctx, x)
+	case *ast.DropAPIKey:
+		return st.dropAPIKey(ctx, x)
 	case *ast.KillJob:
 		return st.killJob(ctx, x)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/apikey"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/live"
 )
@@ -23,6 +24,8 @@ type Host struct {
 	Storages func() []Storage
 	// Jobs lists the jobs of a user, or all of them when user is empty.
 	Jobs func(user ident.UserID) []job.Job
+	// APIKeys lists the API keys.
+	APIKeys func() []apikey.Key
 	// FlushPolicy describes when a table is flushed.
 	FlushPolicy func(interval time.Duration, rows int64) string
 }

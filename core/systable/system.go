@@ -37,6 +37,8 @@ var computed = []struct {
 		"live_id TEXT NOT-NULL, connection_id TEXT, subscription_id TEXT, user_id TEXT NOT-NULL, namespace TEXT NOT-NULL, table_name TEXT NOT-NULL, query TEXT, options JSON, changes BIGINT NOT-NULL, node TEXT NOT-NULL, created_at TIMESTAMP, last_update TIMESTAMP", liveQueries},
 	{sysname.System, sysname.Sessions,
 		"session_id TEXT NOT-NULL, user_id TEXT NOT-NULL, namespace TEXT, cached_tables BIGINT NOT-NULL, cache_hits BIGINT NOT-NULL, cache_misses BIGINT NOT-NULL, created_at TIMESTAMP, last_used TIMESTAMP", sessions},
+	{sysname.System, sysname.APIKeys,
+		"key_id TEXT NOT-NULL, user_id TEXT NOT-NULL, name TEXT, created_at TIMESTAMP, last_used TIMESTAMP", apiKeys},
 	{sysname.System, sysname.PlanCache,
 		"statement TEXT NOT-NULL, hits BIGINT NOT-NULL, compile_ms DOUBLE NOT-NULL, created_at TIMESTAMP, last_used TIMESTAMP", planCache},
 	{sysname.InformationSchema, sysname.Schemata,
@@ -229,6 +231,17 @@ var sessions = each(func(c *Caller, yield func(...sqltype.Value) bool) {
 		}
 		if !yield(text(s.ID), text(s.User), optional(s.Namespace), number(s.CachedTables), number(s.Hits), number(s.Misses),
 			moment(s.CreatedAt), moment(s.LastUsed)) {
+			return
+		}
+	}
+})
+
+var apiKeys = each(func(c *Caller, yield func(...sqltype.Value) bool) {
+	for _, k := range c.Host.APIKeys() {
+		if !c.Sees(k.User) {
+			continue
+		}
+		if !yield(text(k.ID), text(k.User), optional(k.Name), moment(k.CreatedAt), moment(k.LastUsed)) {
 			return
 		}
 	}
