@@ -19,8 +19,8 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sysname"
-	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/apikey"
+	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
@@ -56,8 +56,8 @@ type Engine struct {
 	jobs     *job.Manager
 	// interrupted are the jobs that the server before this one died in.
 	interrupted []job.Job
-	started  time.Time
-	turns    turns
+	started     time.Time
+	turns       turns
 	// parallelism is how many goroutines a query may use.
 	parallelism int
 	ids         *builtin.IDGenerator
