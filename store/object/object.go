@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -130,14 +131,16 @@ func badName(name string) error {
 	return dberr.Newf(dberr.Internal, "%.80q is not a name for an object", name)
 }
 
-// NotFound is the error of an object that does not exist.
+// NotFound is the error of an object that does not exist. Its message names the
+// last part of the name, because users may see it and folders are not theirs to
+// know; the log gets all of it.
 func NotFound(name string) error {
-	return dberr.Newf(dberr.StorageUnavailable, "The file %s is missing.", name).Wrap(ErrNotFound)
+	return dberr.Newf(dberr.StorageUnavailable, "The file %s is missing.", path.Base(name)).Wrap(fmt.Errorf("%s: %w", name, ErrNotFound))
 }
 
 // Exists is the error of an object that exists already.
 func Exists(name string) error {
-	return dberr.Newf(dberr.AlreadyExists, "The file %s exists already.", name).Wrap(ErrExists)
+	return dberr.Newf(dberr.AlreadyExists, "The file %s exists already.", path.Base(name)).Wrap(fmt.Errorf("%s: %w", name, ErrExists))
 }
 
 // Unavailable is the error of a medium that fails. The cause is for the log
@@ -149,7 +152,7 @@ func Unavailable(act string, cause error) error {
 	if e, ok := dberr.As(cause); ok {
 		return e
 	}
-	return dberr.Newf(dberr.StorageUnavailable, "The storage does not answer (%s).", act).Wrap(fmt.Errorf("%s: %w", act, cause)).
+	return dberr.New(dberr.StorageUnavailable, "The storage does not answer, or refuses.").Wrap(fmt.Errorf("%s: %w", act, cause)).
 		WithHint("The server's log has the cause.")
 }
 

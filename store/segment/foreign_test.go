@@ -182,3 +182,39 @@ func tryWrite(t *testing.T, f *fixture, name string) error {
 	_, err = w.Finish()
 	return err
 }
+
+// BenchmarkArrowScanTwoColumns is BenchmarkScanTwoColumns with the library
+// that readers might have used instead.
+func BenchmarkArrowScanTwoColumns(b *testing.B) {
+	f := messages(b)
+	f.fill(b, "x", million, nil, nil)
+	data, err := object.ReadAll(b.Context(), f.bucket, "x", 1<<30)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := pqfile.NewParquetReader(bytes.NewReader(data))
+		if err != nil {
+			b.Fatal(err)
+		}
+		fr, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: 2048}, memory.DefaultAllocator)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rr, err := fr.GetRecordReader(b.Context(), []int{2, 3}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rows := int64(0)
+		for rr.Next() {
+			rows += rr.RecordBatch().NumRows()
+		}
+		if rows != million {
+			b.Fatal(rows, rr.Err())
+		}
+		rr.Release()
+		r.Close()
+	}
+	b.ReportMetric(million*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
