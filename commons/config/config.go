@@ -31,6 +31,10 @@ type Server struct {
 	// AllowedOrigins are the web origins (scheme://host[:port]) whose pages
 	// may talk to the server; "*" is every origin. Default none.
 	AllowedOrigins []string `toml:"allowed_origins"`
+	// TrustedProxies are addresses and networks (10.0.0.0/8) of proxies whose
+	// X-Forwarded-For tells who a request comes from; limits then count that
+	// address instead of the proxy's. Default none.
+	TrustedProxies []string `toml:"trusted_proxies"`
 	// RequestTimeout bounds one HTTP request. Default 30s.
 	RequestTimeout Duration `toml:"request_timeout"`
 	// MaxBody is the largest request body. Default 16MiB.
@@ -149,6 +153,9 @@ type Query struct {
 	Parallelism int `toml:"parallelism"`
 	// PlanCacheSize is how many plans are kept. Default 1024.
 	PlanCacheSize int `toml:"plan_cache_size"`
+	// MaxConcurrent is how many HTTP requests may run statements at a time;
+	// more are refused at once with 503. Default 1024.
+	MaxConcurrent int `toml:"max_concurrent"`
 	// Slow is from when on a statement is logged as slow; 0: never. Default 1s.
 	Slow Duration `toml:"slow"`
 }
@@ -193,6 +200,9 @@ type Auth struct {
 	JWKSFile string `toml:"jwks_file"`
 	// JWKSURL is where public keys are fetched.
 	JWKSURL string `toml:"jwks_url"`
+	// JWKSRefresh is how often the keys of jwks_url are fetched again. A key
+	// that is not known is looked for at once. Default 15m.
+	JWKSRefresh Duration `toml:"jwks_refresh"`
 	// Issuer is the iss claim that tokens must have; empty: any.
 	Issuer string `toml:"issuer"`
 	// Audience is the aud claim that tokens must have; empty: any.
@@ -201,6 +211,10 @@ type Auth struct {
 	Leeway Duration `toml:"leeway"`
 	// RequireRegisteredUser refuses users that system.users does not hold.
 	RequireRegisteredUser bool `toml:"require_registered_user"`
+	// MaxFailures is how many failed attempts a minute an address may make
+	// before its credentials are not looked at any more; 0: no limit.
+	// Default 60.
+	MaxFailures int `toml:"max_failures"`
 	// LocalhostBypass lets this machine in without a token. Default true.
 	LocalhostBypass bool `toml:"localhost_bypass"`
 	// LocalhostUser is who it then is. Default system.
@@ -209,15 +223,21 @@ type Auth struct {
 	LocalhostRole string `toml:"localhost_role"`
 }
 
-// RateLimit bounds what one user may ask for.
+// RateLimit bounds what one user, one address and one connection may ask for.
 type RateLimit struct {
 	// Enabled turns the limits on. Default true.
 	Enabled bool `toml:"enabled"`
-	// QueriesPerSecond is for HTTP requests. Default 1000.
+	// QueriesPerSecond is for the HTTP requests of a user. Default 1000.
 	QueriesPerSecond int `toml:"queries_per_second"`
-	// Burst is how many requests may come at once. Default 2000.
+	// Burst is how many requests of a user may come at once. Default 2000.
 	Burst int `toml:"burst"`
-	// MessagesPerSecond is for a WebSocket connection. Default 100.
+	// AddressQueriesPerSecond is for the requests and handshakes that come
+	// from an address, whoever sends them. Default 5000.
+	AddressQueriesPerSecond int `toml:"address_queries_per_second"`
+	// AddressBurst is how many of them may come at once. Default 10000.
+	AddressBurst int `toml:"address_burst"`
+	// MessagesPerSecond is for what a client sends on a WebSocket connection;
+	// twice as many may come at once. Default 100.
 	MessagesPerSecond int `toml:"messages_per_second"`
 	// BypassExempt leaves out callers of the localhost bypass. Default true.
 	BypassExempt bool `toml:"bypass_exempt"`
@@ -241,10 +261,16 @@ type Log struct {
 	MaxSize Size `toml:"max_size"`
 	// MaxBackups is how many old files are kept. Default 5.
 	MaxBackups int `toml:"max_backups"`
+	// SizeInterval is how often the size of the data is logged; 0: at the start
+	// only. Default 1h.
+	SizeInterval Duration `toml:"size_interval"`
 }
 
 // Metrics configures /metrics.
 type Metrics struct {
 	// Enabled serves them. Default true.
 	Enabled bool `toml:"enabled"`
+	// Public serves them to everybody. Otherwise it takes a caller on this
+	// machine, or credentials with the role service or admin. Default false.
+	Public bool `toml:"public"`
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
 )
@@ -24,6 +25,23 @@ func (e *KeyError) Error() string { return e.Key + ": " + e.Reason }
 // MinSecretLen is how many bytes a configured HS256 secret has at least: a
 // shorter one can be found by trying (RFC 7518, section 3.2).
 const MinSecretLen = 32
+
+// MinJWKSRefresh is the shortest time between two scheduled fetches of keys.
+const MinJWKSRefresh = 10 * time.Second
+
+// ParseNetwork reads an address or a network in CIDR notation; an address is a
+// network of one.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, err
+	}
+	return p.Masked(), nil
+}
 
 // Validate checks every value, and those that depend on each other. All that
 // is wrong comes joined, each as a *KeyError.
@@ -49,6 +67,7 @@ func (c *Config) Validate() error {
 	v.size("query.memory_limit", c.Query.MemoryLimit, MiB)
 	v.between("query.parallelism", int64(c.Query.Parallelism), 0, 1024)
 	v.atLeast("query.plan_cache_size", int64(c.Query.PlanCacheSize), 0)
+	v.atLeast("query.max_concurrent", int64(c.Query.MaxConcurrent), 1)
 	v.notNegative("query.slow", c.Query.Slow)
 
 	v.positive("session.idle_timeout", c.Session.IdleTimeout)
@@ -60,12 +79,15 @@ func (c *Config) Validate() error {
 
 	v.atLeast("rate_limit.queries_per_second", int64(c.RateLimit.QueriesPerSecond), 1)
 	v.atLeast("rate_limit.burst", int64(c.RateLimit.Burst), 1)
+	v.atLeast("rate_limit.address_queries_per_second", int64(c.RateLimit.AddressQueriesPerSecond), 1)
+	v.atLeast("rate_limit.address_burst", int64(c.RateLimit.AddressBurst), 1)
 	v.atLeast("rate_limit.messages_per_second", int64(c.RateLimit.MessagesPerSecond), 1)
 
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	v.size("log.max_size", c.Log.MaxSize, 64*KiB)
 	v.atLeast("log.max_backups", int64(c.Log.MaxBackups), 0)
+	v.notNegative("log.size_interval", c.Log.SizeInterval)
 	return errors.Join(v.errs...)
 }
 
@@ -77,6 +99,11 @@ func (s *Server) check(v *checker) {
 	for _, o := range s.AllowedOrigins {
 		if err := checkOrigin(o); err != nil {
 			v.fail("server.allowed_origins", "%q %v", o, err)
+		}
+	}
+	for _, p := range s.TrustedProxies {
+		if _, err := ParseNetwork(p); err != nil {
+			v.fail("server.trusted_proxies", "%q is neither an address nor a network such as 10.0.0.0/8", p)
 		}
 	}
 	v.positive("server.request_timeout", s.RequestTimeout)
@@ -158,7 +185,14 @@ func (a *Auth) check(v *checker) {
 			v.fail("auth.jwks_url", "%q is not an http or https URL", a.JWKSURL)
 		}
 	}
+	if a.JWKSFile != "" && a.JWKSURL != "" {
+		v.fail("auth.jwks_url", "is set beside auth.jwks_file; keys come from one of them")
+	}
+	if a.JWKSRefresh < Duration(MinJWKSRefresh) {
+		v.fail("auth.jwks_refresh", "is %v; it must be at least %v", a.JWKSRefresh, MinJWKSRefresh)
+	}
 	v.notNegative("auth.leeway", a.Leeway)
+	v.atLeast("auth.max_failures", int64(a.MaxFailures), 0)
 	if _, err := ident.ParseUserID(a.LocalhostUser); err != nil {
 		v.fail("auth.localhost_user", "%q is not a user id", a.LocalhostUser)
 	}
