@@ -39,18 +39,18 @@ func Root() string {
 	}
 }
 
-type binary struct {
+type program struct {
 	once sync.Once
 	path string
 	err  error
 }
 
-var serverBinary, clientBinary binary
+var serverBinary, clientBinary program
 
 // buildDir is where the binaries of this run lie; Main removes it.
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "kalamdb-test-") })
 
-func (b *binary) build(t testing.TB, pkg, name string) string {
+func (b *program) build(t testing.TB, pkg, name string) string {
 	t.Helper()
 	b.once.Do(func() {
 		dir, err := buildDir()
@@ -84,6 +84,7 @@ func ClientBinary(t testing.TB) string {
 // from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
+	endShared()
 	if dir, err := buildDir(); err == nil {
 		_ = os.RemoveAll(dir)
 	}
@@ -92,6 +93,14 @@ func Main(m *testing.M) {
 
 // Secret signs the tokens of every server that the harness starts.
 const Secret = "a secret for tests that is long enough for HS256"
+
+// secret is Secret, or that of the server at KALAM_URL.
+func secret() string {
+	if s := os.Getenv("KALAM_SECRET"); s != "" {
+		return s
+	}
+	return Secret
+}
 
 // Server is a server process.
 type Server struct {
@@ -154,7 +163,7 @@ func (s *Server) start() error {
 		"KALAMDB_SERVER_PORT="+strconv.Itoa(s.port),
 		"KALAMDB_DATA_DIR="+filepath.Join(s.Dir, "data"),
 		"KALAMDB_STORAGE_DEFAULT_LOCATION="+filepath.Join(s.Dir, "storage"),
-		"KALAMDB_AUTH_JWT_SECRET="+Secret,
+		"KALAMDB_AUTH_JWT_SECRET="+secret(),
 		"KALAMDB_RATE_LIMIT_ENABLED=false",
 	)
 	cmd.Env = append(cmd.Env, s.env...)

@@ -13,7 +13,7 @@ import (
 // hour.
 func Token(t testing.TB, user, role string) string {
 	t.Helper()
-	return Sign(t, Secret, map[string]any{
+	return Sign(t, secret(), map[string]any{
 		"user_id": user, "role": role, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 	})
 }
