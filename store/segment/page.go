@@ -88,8 +88,9 @@ func (d *pageDecoder) dictionary(page []byte, c Codec) (*dictionary, error) {
 	if !d.header.DictionaryPageHeader.Valid {
 		return nil, fmt.Errorf("a page of type %v where a dictionary is due", d.header.Type)
 	}
-	out := &dictionary{}
-	out.data, out.offsets, err = new(plain.Encoding).DecodeByteArray(make([]byte, 0, len(data)), data, make([]uint32, 0, d.header.DictionaryPageHeader.V.NumValues+1))
+	// Each value takes at least the four bytes of its length.
+	out := &dictionary{data: make([]byte, 0, len(data)), offsets: make([]uint32, 0, len(data)/4+1)}
+	out.data, out.offsets, err = new(plain.Encoding).DecodeByteArray(out.data, data, out.offsets)
 	return out, err
 }
 
