@@ -59,6 +59,10 @@ type selectState struct {
 	// grouping are the calls of GROUPING(), by the column they became.
 	grouping []groupingCall
 	groups   []expr.Expr
+	// expands allows functions that give rows: in the select list. calls are
+	// those that it has.
+	expands bool
+	calls   []plan.TableFuncCall
 	// own are the columns of FROM.
 	own []int
 }
@@ -82,6 +86,8 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		return b.aggregate(f, sc)
 	case known && kind == builtin.Window:
 		return nil, dberr.Newf(dberr.InvalidSQL, "window function %s requires an OVER clause", f.Name).WithState("42809")
+	case known && kind == builtin.Table && sc.sel != nil && sc.sel.expands && sc.sel.collecting && !sc.sel.inWindow:
+		return b.rowsCall(f, sc)
 	case known && kind == builtin.Table:
 		return nil, dberr.Newf(dberr.Unsupported, "%s gives rows and is supported in FROM only", f.Name).
 			WithHint("Write SELECT … FROM %s(…).", f.Name)
@@ -99,16 +105,78 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	return expr.Call(f.Name, args...)
 }
 
+// rowsCall binds a function that gives rows in a select list. The select list
+// is computed once for each of its rows; several such functions go on side by
+// side, those that end first give NULL.
+func (b *binder) rowsCall(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
+	sel := sc.sel
+	sel.expands = false
+	args, err := b.args(f, sc)
+	sel.expands = true
+	if err != nil {
+		return nil, err
+	}
+	m, err := builtin.Resolve(f.Name, typesOf(args))
+	if err != nil {
+		return nil, err
+	}
+	if args, err = expr.Args(m, args); err != nil {
+		return nil, err
+	}
+	if len(m.Fn.Columns) != 1 {
+		return nil, b.errorf(f, dberr.Unsupported, "%s gives several columns and is supported in FROM only", f.Name).
+			WithHint("Write SELECT … FROM %s(…).", f.Name)
+	}
+	typ := m.Fn.Columns[0].Type
+	if typ.Kind == builtin.AnyElement {
+		typ = elementOf(args)
+	}
+	id := b.column(f.Name, typ)
+	sel.calls = append(sel.calls, plan.TableFuncCall{Fn: m.Fn, Args: args, Cols: []int{id}})
+	return b.col(id), nil
+}
+
 func (b *binder) args(f *ast.FuncCall, sc *scope) ([]expr.Expr, error) {
-	args := make([]expr.Expr, len(f.Args))
-	for i, a := range f.Args {
-		if n, ok := a.(*ast.NamedArg); ok {
-			return nil, b.unsupported(n, "an argument by name")
+	args := make([]expr.Expr, 0, len(f.Args))
+	named := false
+	for _, a := range f.Args {
+		n, ok := a.(*ast.NamedArg)
+		if !ok && named {
+			return nil, b.errorf(a, dberr.InvalidSQL, "positional argument cannot follow named argument")
 		}
-		var err error
-		if args[i], err = b.expr(a, sc); err != nil {
+		if ok {
+			named = true
+			i := slices.Index(builtin.ArgNames(f.Name), n.Name)
+			if i < 0 {
+				return nil, b.errorf(n, dberr.FunctionNotFound, "function %s has no argument named %q", f.Name, n.Name)
+			}
+			for len(args) <= i {
+				args = append(args, nil)
+			}
+			if args[i] != nil {
+				return nil, b.errorf(n, dberr.InvalidSQL, "argument name %q used more than once", n.Name)
+			}
+			x, err := b.expr(n.X, sc)
+			if err != nil {
+				return nil, err
+			}
+			args[i] = x
+			continue
+		}
+		x, err := b.expr(a, sc)
+		if err != nil {
 			return nil, err
 		}
+		args = append(args, x)
+	}
+	for i, a := range args {
+		if a != nil {
+			continue
+		}
+		if !builtin.ArgsOptional(f.Name) {
+			return nil, b.errorf(f, dberr.FunctionNotFound, "function %s needs its argument %q", f.Name, builtin.ArgNames(f.Name)[i])
+		}
+		args[i] = intConst(0)
 	}
 	return args, nil
 }
@@ -177,7 +245,13 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 
 func (b *binder) aggOwner(sc *scope, c *aggCall) *scope {
 	cols := expr.Columns(c.args...)
-	if len(cols) == 0 || sc.sel == nil {
+	if c.filter != nil {
+		cols = append(cols, expr.Columns(c.filter)...)
+	}
+	for _, o := range c.order {
+		cols = append(cols, expr.Columns(o.x)...)
+	}
+	if len(cols) == 0 {
 		return nil
 	}
 	for s := sc; s != nil; s = s.parent {
@@ -206,6 +280,9 @@ func sameAgg(a, c *aggCall) bool {
 	}
 	return a.filter == nil || plan.Equal(a.filter, c.filter)
 }
+
+// inOrder are the aggregates whose result shows the order of their rows.
+var inOrder = map[string]bool{"array_agg": true, "string_agg": true, "json_agg": true, "jsonb_agg": true}
 
 // aggArgs binds what stands in an aggregate's parentheses and behind them.
 func (b *binder) aggArgs(f *ast.FuncCall, sc *scope) (c aggCall, res sqltype.Type, err error) {
@@ -251,6 +328,14 @@ func (b *binder) aggArgs(f *ast.FuncCall, sc *scope) (c aggCall, res sqltype.Typ
 	}
 	if c.order, err = b.order(f.OrderBy, sc); err != nil {
 		return c, res, err
+	}
+	if f.Distinct && len(c.order) == 0 && inOrder[f.Name] {
+		// PostgreSQL finds the duplicates by sorting, and people rely on it.
+		for _, a := range c.args {
+			if len(expr.Columns(a)) > 0 {
+				c.order = append(c.order, orderExpr{x: a})
+			}
+		}
 	}
 	if f.Filter != nil {
 		if c.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {

@@ -178,7 +178,7 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 		case "C", "POSIX", "default", "ucs_basic", "binary", "BINARY", "NOACCENT", "posix", "c":
 			return b.expr(e.X, sc)
 		}
-		return nil, dberr.Newf(dberr.Unsupported, "collation %q is not supported", e.Collation).
+		return nil, dberr.Newf(dberr.Unsupported, "collation %q is not supported", e.Collation).WithState("42704").
 			WithHint("Text is compared by its bytes: collation \"C\".")
 	case *ast.AtTimeZoneExpr:
 		x, z, err := b.two(e.X, e.Zone, sc)

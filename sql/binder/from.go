@@ -327,6 +327,27 @@ func elementOf(args []expr.Expr) sqltype.Type {
 	return sqltype.TText
 }
 
+// rightSide binds the right side of a join, which may name the left one where
+// it is lateral. A function in a RIGHT or FULL join may not, so it is lateral
+// only if it does so nevertheless, for the error.
+func (b *binder) rightSide(t *ast.Join, l *fromItem, sc *scope) (r *fromItem, lateral bool, err error) {
+	alone := &scope{parent: sc.parent, clause: "FROM"}
+	if !isLateral(t.R) {
+		r, err = b.tableExpr(t.R, alone)
+		return r, false, err
+	}
+	if _, fn := t.R.(*ast.FuncTable); fn && (t.Kind == ast.RightJoin || t.Kind == ast.FullJoin) {
+		if r, err = b.tableExpr(t.R, alone); err == nil {
+			return r, false, nil
+		}
+	}
+	right := &scope{parent: sc.parent, clause: "FROM"}
+	right.rels = append(slices.Clone(sc.rels), l.rels...)
+	right.cols = append(slices.Clone(sc.cols), l.cols...)
+	r, err = b.tableExpr(t.R, right)
+	return r, true, err
+}
+
 // join binds a join with its condition.
 func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 	if b.depth++; b.depth > maxDepth {
@@ -337,13 +358,7 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	right := &scope{parent: sc.parent, clause: "FROM"}
-	lateral := isLateral(t.R)
-	if lateral {
-		right.rels = append(slices.Clone(sc.rels), l.rels...)
-		right.cols = append(slices.Clone(sc.cols), l.cols...)
-	}
-	r, err := b.tableExpr(t.R, right)
+	r, lateral, err := b.rightSide(t, l, sc)
 	if err != nil {
 		return nil, err
 	}
@@ -356,8 +371,7 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 		}
 	}
 	out := &fromItem{rels: append(slices.Clone(l.rels), r.rels...)}
-	jsc := &scope{parent: sc.parent, rels: append(slices.Clone(sc.rels), out.rels...), clause: "JOIN conditions"}
-	jsc.cols = append(append(slices.Clone(sc.cols), l.cols...), r.cols...)
+	jsc := &scope{parent: sc.parent, rels: out.rels, cols: append(slices.Clone(l.cols), r.cols...), clause: "JOIN conditions"}
 
 	using := t.Using
 	if t.Natural {
@@ -411,7 +425,7 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 		}
 		if jsc.node != plan.Node(probe) {
 			if t.Kind != ast.InnerJoin || lateral {
-				return b.joinWithSubquery(t, l, r, out, lateral)
+				return b.joinWithSubquery(t, l, r, out, lateral, sc.parent)
 			}
 			out.node = &plan.Filter{In: jsc.node, Preds: expr.Conjuncts(cond)}
 			out.cols = append(slices.Clone(l.cols), r.cols...)
@@ -463,7 +477,7 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 // joinWithSubquery is a join whose condition holds a subquery, of a kind that
 // keeps rows without a match. The right side is evaluated anew for each left
 // row, with the condition as its filter.
-func (b *binder) joinWithSubquery(t *ast.Join, l, r, out *fromItem, lateral bool) (*fromItem, error) {
+func (b *binder) joinWithSubquery(t *ast.Join, l, r, out *fromItem, lateral bool, around *scope) (*fromItem, error) {
 	kind := plan.ApplyCross
 	outer, inner := l, r
 	switch t.Kind {
@@ -477,7 +491,7 @@ func (b *binder) joinWithSubquery(t *ast.Join, l, r, out *fromItem, lateral bool
 	case ast.FullJoin:
 		return nil, b.unsupported(t, "a FULL JOIN with a subquery in its condition")
 	}
-	sc := &scope{parent: &scope{rels: outer.rels, cols: outer.cols}, rels: inner.rels, cols: inner.cols, node: inner.node, clause: "JOIN conditions"}
+	sc := &scope{parent: &scope{parent: around, rels: outer.rels, cols: outer.cols}, rels: inner.rels, cols: inner.cols, node: inner.node, clause: "JOIN conditions"}
 	cond, err := b.condition(t.On, sc, "JOIN/ON")
 	if err != nil {
 		return nil, err

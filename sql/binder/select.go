@@ -50,9 +50,14 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 	st.groups = g.exprs
 
 	st.collecting, sc.clause = true, "SELECT"
+	st.expands = !g.given && s.Having == nil
 	items, err := b.items(s.Items, sc)
+	st.expands = false
 	if err != nil {
 		return nil, err
+	}
+	if len(st.calls) > 0 && len(st.aggs)+len(st.wins) > 0 {
+		return nil, b.unsupported(s, "a function that gives rows beside aggregates or window functions")
 	}
 	var having expr.Expr
 	if s.Having != nil {
@@ -107,6 +112,9 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		if err := b.checkOuter(s, st, node, rw); err != nil {
 			return nil, err
 		}
+	}
+	if len(st.calls) > 0 {
+		node = &plan.Apply{Kind: plan.ApplyCross, L: node, R: &plan.TableFunc{Funcs: st.calls, Ordinality: -1}}
 	}
 	if having != nil {
 		if having, err = rw(having); err != nil {
