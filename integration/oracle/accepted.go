@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/kalamdb/kalamdb/integration/oracle/engine"
 )
 
 //go:embed accepted.txt
@@ -16,7 +18,7 @@ type rule struct {
 	name, reason string
 	kind         *regexp.Regexp
 	sql          *regexp.Regexp
-	ours, theirs *regexp.Regexp // against "SQLSTATE: message", "" for success
+	ours, theirs *regexp.Regexp // against "SQLSTATE: message" or "n rows"
 }
 
 // accepted reads accepted.txt once.
@@ -75,17 +77,19 @@ func (r *rule) set(key, value string) error {
 	return nil
 }
 
+// outcome is what a rule's patterns are matched against.
+func outcome(r engine.Result) string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	return fmt.Sprintf("%d rows", len(r.Rows))
+}
+
 // explain gives the name of the rule that a difference falls under, "" for
 // none.
 func explain(rules []rule, sql string, d *Difference) string {
 	matches := func(re *regexp.Regexp, s string) bool { return re == nil || re.MatchString(s) }
-	ours, theirs := "", ""
-	if d.Ours.Err != nil {
-		ours = d.Ours.Err.Error()
-	}
-	if d.Theirs.Err != nil {
-		theirs = d.Theirs.Err.Error()
-	}
+	ours, theirs := outcome(d.Ours), outcome(d.Theirs)
 	for _, r := range rules {
 		if r.kind.MatchString(string(d.Kind)) && matches(r.sql, sql) && matches(r.ours, ours) && matches(r.theirs, theirs) {
 			return r.name

@@ -112,20 +112,22 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 		return OtherText
 	case sameRows(a, b, theirs.Types, roughly):
 		return OtherDigits
-	case len(a) <= 200 && matched(a, b, theirs.Types):
+	case len(a) <= 200 && matched(a, b, theirs.Types, exactly):
 		return ""
+	case len(a) <= 200 && matched(a, b, theirs.Types, roughly):
+		return OtherDigits
 	}
 	return OtherRows
 }
 
 // matched pairs rows one by one, for numbers that rounding put in another
 // place of the order.
-func matched(a, b []engine.Row, types []string) bool {
+func matched(a, b []engine.Row, types []string, same sameness) bool {
 	used := make([]bool, len(b))
 next:
 	for _, row := range a {
 		for i := range b {
-			if !used[i] && sameRow(row, b[i], types, exactly) {
+			if !used[i] && sameRow(row, b[i], types, same) {
 				used[i] = true
 				continue next
 			}

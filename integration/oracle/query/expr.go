@@ -216,7 +216,7 @@ var aggregates = map[Type][]string{
 	Int4:    {"min({i4})", "max({i4})", "bit_and({i4})", "bit_or({i4})", "bit_xor({i4})", "percentile_disc(«0|0.3|0.5|1») WITHIN GROUP (ORDER BY {i4})", "mode() WITHIN GROUP (ORDER BY {i4})", "cardinality(array_agg({x} ORDER BY 1))", "grouping_of_nothing"},
 	Int2:    {"min({i2})", "max({i2})", "bit_or({i2})"},
 	Bool:    {"bool_and({b})", "bool_or({b})", "every({b})"},
-	Text:    {"min({t})", "max({t})", "string_agg({t}, ',' ORDER BY 1)", "string_agg(DISTINCT {t}, '')", "array_agg({i4} ORDER BY 1)::text", "array_agg(DISTINCT {i4})::text", "array_to_string(array_agg(DISTINCT {t}), '|')", "percentile_disc(0.5) WITHIN GROUP (ORDER BY {t})", "mode() WITHIN GROUP (ORDER BY {t})"},
+	Text:    {"min({t})", "max({t})", "string_agg({t}, ',' ORDER BY 1)", "string_agg(DISTINCT {t}, '')", "array_agg({i4} ORDER BY 1)::text", "array_agg(DISTINCT {i4})::text", "array_to_string(array_agg(DISTINCT {t}::text), '|')", "percentile_disc(0.5) WITHIN GROUP (ORDER BY {t})", "mode() WITHIN GROUP (ORDER BY {t}::text)"},
 	Date:    {"min({dt})", "max({dt})"}, Time: {"min({tm})", "max({tm})"}, Timestamp: {"min({ts})", "max({ts})"}, Interval: {"sum({iv})", "avg({iv})", "min({iv})", "max({iv})"},
 }
 
