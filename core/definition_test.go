@@ -272,7 +272,6 @@ func TestDescribeAndShow(t *testing.T) {
 		{sql: "FLUSH TABLE app.notes", want: "!UNSUPPORTED FLUSH"},
 		{as: "ann", sql: "FLUSH TABLE app.notes", want: "!PERMISSION_DENIED admin"},
 		{sql: "BACKUP DATABASE app TO '/tmp/x'", want: "!UNSUPPORTED "},
-		{sql: "CREATE API KEY FOR 'ann'", want: "!UNSUPPORTED API keys"},
 		{sql: "CLEAR CACHE", want: "-- Caches cleared"},
 		{as: "ann", sql: "CLEAR CACHE", want: "-- Session cache cleared"},
 		{sql: "KILL LIVE QUERY 'lq_nope'", want: "!SUBSCRIPTION_NOT_FOUND lq_nope"},

@@ -18,10 +18,11 @@ import (
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
-	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/core/apikey"
+	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/core/storage"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/core/user"
@@ -53,6 +54,7 @@ type Engine struct {
 	users    *user.Users
 	keys     *apikey.Keys
 	sessions *session.Manager
+	storages *storage.Manager
 	jobs     *job.Manager
 	// interrupted are the jobs that the server before this one died in.
 	interrupted []job.Job
@@ -113,6 +115,11 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.storages = storage.New(storage.Options{
+		Location: e.cfg.Storage.DefaultLocation, InMemory: e.cfg.Store.Backend == config.BackendMemory && e.cfg.Data.Dir == "",
+		UserTemplate: e.cfg.Storage.UserTemplate, SharedTemplate: e.cfg.Storage.SharedTemplate,
+		Find: func(id ident.StorageID) (*catalog.Storage, error) { return e.store.Catalog().Storage(id) },
+	})
 	if err := e.openJobs(ctx); err != nil {
 		return err
 	}
@@ -225,6 +232,9 @@ func (e *Engine) release() error {
 	if e.hub != nil {
 		e.hub.Close()
 	}
+	if e.storages != nil {
+		errs = append(errs, e.storages.Close())
+	}
 	if e.backend != nil {
 		errs = append(errs, e.backend.Close())
 	}
@@ -325,12 +335,11 @@ func (e *Engine) newHost() *systable.Host {
 			return out
 		},
 		Storages: func() []systable.Storage {
-			return []systable.Storage{{
-				ID: sysname.DefaultStorage, Name: "Local filesystem", Description: "The storage that is always there",
-				Type: "filesystem", URI: e.cfg.Storage.DefaultLocation,
-				SharedTemplate: e.cfg.Storage.SharedTemplate, UserTemplate: e.cfg.Storage.UserTemplate,
-				CreatedAt: e.started, UpdatedAt: e.started,
-			}}
+			out := []systable.Storage{shownStorage(e.storages.Local())}
+			for st := range e.store.Catalog().Storages() {
+				out = append(out, shownStorage(st))
+			}
+			return out
 		},
 		FlushPolicy: e.flushPolicy,
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/parser"
 )
 
@@ -122,9 +123,12 @@ func distribute(req Request) ([][]sqltype.Value, error) {
 }
 
 // slow logs a statement that took long. Parameters are not logged: they are
-// the user's data.
+// the user's data; nor are credentials.
 func (s *Session) slow(text string, took time.Duration) {
 	if limit := s.e.cfg.Query.Slow.Std(); limit > 0 && took >= limit {
+		if strings.Contains(strings.ToLower(text), ast.OptCredentials) {
+			text = "a statement with credentials"
+		}
 		if len(text) > 2000 {
 			text = text[:2000] + "…"
 		}

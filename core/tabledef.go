@@ -9,7 +9,6 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
-	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/sql"
@@ -54,10 +53,6 @@ func (st *statement) define(ctx context.Context, x *ast.CreateTable, ns ident.Na
 	})
 	if err != nil {
 		return nil, err
-	}
-	if def.Storage != "" && def.Storage != sysname.DefaultStorage {
-		return nil, dberr.Newf(dberr.NotFound, "Storage '%s' does not exist.", def.Storage).
-			WithHint("SELECT storage_id FROM system.storages lists the storages.").At(x.Pos.In(st.text))
 	}
 	var created *ddl.Table
 	_, err = st.s.e.store.Define(ctx, func(e *catalog.Edit) error {

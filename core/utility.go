@@ -46,8 +46,12 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 		return unsupported("FLUSH")
 	case *ast.Compact:
 		return unsupported("COMPACT TABLE")
-	case *ast.CreateStorage, *ast.AlterStorage, *ast.DropStorage:
-		return unsupported("Managing storages")
+	case *ast.CreateStorage:
+		return st.createStorage(ctx, x)
+	case *ast.AlterStorage:
+		return st.alterStorage(ctx, x)
+	case *ast.DropStorage:
+		return st.dropStorage(ctx, x)
 	case *ast.Backup, *ast.Restore:
 		return unsupported("Backup and restore")
 	case *ast.CreateAPIKey:

@@ -21,6 +21,8 @@ type Edit struct {
 	batch   kv.Batch
 	dropped []*ddl.Table
 	changed bool
+	// storagesCopied says that the next snapshot's storages are its own.
+	storagesCopied bool
 }
 
 // Edit starts a change of the snapshot, which itself stays as it is. now is
@@ -31,6 +33,7 @@ func (s *Snapshot) Edit(now time.Time) *Edit {
 		next: &Snapshot{
 			version:    s.version + 1,
 			namespaces: maps.Clone(s.namespaces),
+			storages:   s.storages,
 			nextTable:  s.nextTable,
 		},
 		copied: map[ident.NamespaceID]bool{},
@@ -164,6 +167,9 @@ func (e *Edit) CreateTable(def *ddl.Table, ifNotExists bool) (created *ddl.Table
 	if _, ok := n.views[def.Name]; ok {
 		return nil, dberr.Newf(dberr.AlreadyExists, "a view named %s already exists", def.Ident()).WithState("42P07")
 	}
+	if err := e.stored(def); err != nil {
+		return nil, err
+	}
 	t := *def
 	t.ID = e.next.nextTable
 	t.SchemaVersion = 1
@@ -188,6 +194,9 @@ func (e *Edit) AlterTable(def *ddl.Table, changes string) (*ddl.Table, error) {
 	old := n.tables[def.Name]
 	if len(old) == 0 {
 		return nil, dberr.Newf(dberr.TableNotFound, "table %s does not exist", def.Ident())
+	}
+	if err := e.stored(def); err != nil {
+		return nil, err
 	}
 	t := *def
 	t.SchemaVersion = old[len(old)-1].Table.SchemaVersion + 1

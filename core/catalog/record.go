@@ -24,6 +24,7 @@ const format = 1
 //	n <namespace>             namespaceRecord
 //	t <table id> <version>    tableRecord, one for every schema version
 //	v <namespace> 0 <view>    viewRecord
+//	s <storage>               storageRecord
 //	d <table id>              droppedRecord: rows that are still to be removed
 //	c                         counterRecord
 const (
@@ -278,6 +279,9 @@ func Load(src kv.Snapshot, system []*ddl.Table) (*Snapshot, []Dropped, error) {
 		return r.Format, nil
 	})
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := each(src, storageTag, s.loadStorage); err != nil {
 		return nil, nil, err
 	}
 	err = each(src, tableTag, func(_ []byte, r *tableRecord) (int, error) {

@@ -40,6 +40,7 @@ type Version struct {
 type Snapshot struct {
 	version    uint64
 	namespaces map[ident.NamespaceID]*namespace
+	storages   map[ident.StorageID]*Storage
 	nextTable  ident.TableID
 }
 
@@ -62,7 +63,7 @@ func (n *namespace) clone() *namespace {
 // New is the catalog of an empty database: the reserved namespaces with the
 // server's own tables, whose ids are below FirstTableID.
 func New(system []*ddl.Table) *Snapshot {
-	s := &Snapshot{version: 1, namespaces: map[ident.NamespaceID]*namespace{}, nextTable: FirstTableID}
+	s := &Snapshot{version: 1, namespaces: map[ident.NamespaceID]*namespace{}, storages: map[ident.StorageID]*Storage{}, nextTable: FirstTableID}
 	for _, id := range []ident.NamespaceID{sysname.System, sysname.InformationSchema} {
 		s.namespaces[id] = &namespace{
 			Namespace: Namespace{ID: id},
