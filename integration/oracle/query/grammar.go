@@ -21,7 +21,7 @@ var grammar = map[Type][]string{
 		"({x1} «|NOT »IN ({x1}, {x1}, {x1}))", "({i4} «|NOT »IN (1, 2, 3, NULL))", "({t} «|NOT »IN ('a', 'b', 'abc'))",
 		"({t} «LIKE|NOT LIKE|ILIKE|NOT ILIKE» «'a%'|'%b%'|'_b_'|'%'|''|'%\\%'|'H%o%'|'a\\_b'|'日%'|'%ä%'»)",
 		"({t} LIKE {t} ESCAPE '!')",
-		"({t} «~|~*|!~|!~*» «'^a'|'b$'|'[a-c]+'|'^[A-Z]'|'\\d'|'(a|b)c'|'x.y'|'^$'|'\\s'|'[[:alpha:]]{3}'»)",
+		"({t} «~|~*|!~|!~*» «'^a'|'b$'|'[a-c]+'|'^[A-Z]'|'\\d'|'(a|b)c'|'x.y'|'^$'|'\\s'|'^[[:digit:]]'»)",
 		"({t} «|NOT »SIMILAR TO «'a%'|'(a|b)%'|'_bc'|'%[0-9]%'|'a+b'»)",
 		"starts_with({t}, {t})", "(({i4}, {t}) «=|<>|<|>=» ({i4}, {t}))", "(ROW({i4}, {i4}) IS «|NOT »DISTINCT FROM ROW({i4}, {i4}))",
 		"(({i4}, {i4}) IN ((1, 2), ({i4}, {i4})))",
