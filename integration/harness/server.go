@@ -50,9 +50,13 @@ var serverBinary, clientBinary program
 // buildDir is where the binaries of this run lie; Main removes it.
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "kalamdb-test-") })
 
-func (b *program) build(t testing.TB, pkg, name string) string {
+// build builds the program, unless the environment names one that is built.
+func (b *program) build(t testing.TB, env, pkg, name string) string {
 	t.Helper()
 	b.once.Do(func() {
+		if b.path = os.Getenv(env); b.path != "" {
+			return
+		}
 		dir, err := buildDir()
 		if err != nil {
 			b.err = err
@@ -72,12 +76,16 @@ func (b *program) build(t testing.TB, pkg, name string) string {
 	return b.path
 }
 
-// ServerBinary builds the server, once, and tells where it is.
-func ServerBinary(t testing.TB) string { return serverBinary.build(t, "./server", "kalamdb-server") }
+// ServerBinary builds the server, once, and tells where it is. With
+// KALAM_SERVER_BINARY set it is that file.
+func ServerBinary(t testing.TB) string {
+	return serverBinary.build(t, "KALAM_SERVER_BINARY", "./server", "kalamdb-server")
+}
 
-// ClientBinary builds kalam-cli, once, and tells where it is.
+// ClientBinary builds kalam-cli, once, and tells where it is. With
+// KALAM_CLI_BINARY set it is that file.
 func ClientBinary(t testing.TB) string {
-	return clientBinary.build(t, "./cli/cmd/kalam-cli", "kalam-cli")
+	return clientBinary.build(t, "KALAM_CLI_BINARY", "./cli/cmd/kalam-cli", "kalam-cli")
 }
 
 // Main runs a package's tests and removes the binaries afterwards. Call it
