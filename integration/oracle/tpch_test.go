@@ -71,10 +71,11 @@ func TestTPCHAgreesWithPostgres(t *testing.T) {
 			t.Fatal(r.Err)
 		}
 	}
-	compareTPCH(t, ours, theirs)
+	compareTPCH(t, ours, theirs, Compare)
 }
 
-func compareTPCH(t *testing.T, ours, theirs engine.Database) {
+func compareTPCH(t *testing.T, ours, theirs engine.Database, compare func(ours, theirs engine.Result, ordered bool) *Difference) {
+	t.Helper()
 	for n := 1; n <= 22; n++ {
 		t.Run(fmt.Sprintf("Q%02d", n), func(t *testing.T) {
 			sql, err := tpch.Query(n)
@@ -84,7 +85,7 @@ func compareTPCH(t *testing.T, ours, theirs engine.Database) {
 			a, mine := timed(t.Context(), ours, sql)
 			b, other := timed(t.Context(), theirs, sql)
 			t.Logf("%d rows; %s %v, %s %v", len(b.Rows), ours.Name(), mine, theirs.Name(), other)
-			if d := Compare(a, b, true); d != nil {
+			if d := compare(a, b, true); d != nil {
 				t.Errorf("%s\n%s: %s\n%s: %s", d.Kind, ours.Name(), Describe(a), theirs.Name(), Describe(b))
 			}
 		})

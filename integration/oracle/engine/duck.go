@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	// The driver registers itself.
 	_ "github.com/duckdb/duckdb-go/v2"
@@ -65,23 +66,47 @@ func (d *Duck) Drop(ctx context.Context, namespace string) error {
 // Close ends it.
 func (d *Duck) Close() error { return errors.Join(d.conn.Close(), d.db.Close()) }
 
-// Exec runs one statement. DuckDB has no SQLSTATEs; every error is "DUCK".
-// Values come as Go's text of them, so that Same must compare by meaning.
+// Exec runs one statement. DuckDB has no SQLSTATEs; every error is "DUCK". It
+// writes the values of a query as text itself, and has names of its own for
+// types.
 func (d *Duck) Exec(ctx context.Context, text string) Result {
-	res := Result{Affected: -1}
 	fail := func(err error) Result { return Result{Affected: -1, Err: &Error{State: "DUCK", Message: err.Error()}} }
-	rows, err := d.conn.QueryContext(ctx, text)
+	if !isQuery(text) {
+		if _, err := d.conn.ExecContext(ctx, text); err != nil {
+			return fail(err)
+		}
+		return Result{Affected: -1}
+	}
+	plain, err := d.read(ctx, "SELECT * FROM ("+text+") LIMIT 0")
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = rows.Close() }()
-	res.Columns, err = rows.Columns()
+	res, err := d.read(ctx, "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ("+text+")")
 	if err != nil {
 		return fail(err)
+	}
+	res.Columns, res.Types = plain.Columns, plain.Types
+	return res
+}
+
+func isQuery(text string) bool {
+	word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(text)), " ")
+	return word == "select" || word == "with" || word == "values" || strings.HasPrefix(word, "select\n")
+}
+
+func (d *Duck) read(ctx context.Context, text string) (Result, error) {
+	res := Result{Affected: -1}
+	rows, err := d.conn.QueryContext(ctx, text)
+	if err != nil {
+		return res, err
+	}
+	defer func() { _ = rows.Close() }()
+	if res.Columns, err = rows.Columns(); err != nil {
+		return res, err
 	}
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return fail(err)
+		return res, err
 	}
 	for _, t := range types {
 		res.Types = append(res.Types, t.DatabaseTypeName())
@@ -89,14 +114,11 @@ func (d *Duck) Exec(ctx context.Context, text string) Result {
 	for rows.Next() {
 		row, err := scanText(rows, len(types))
 		if err != nil {
-			return fail(err)
+			return res, err
 		}
 		res.Rows = append(res.Rows, row)
 	}
-	if err := rows.Err(); err != nil {
-		return fail(err)
-	}
-	return res
+	return res, rows.Err()
 }
 
 func scanText(rows *sql.Rows, n int) (Row, error) {
