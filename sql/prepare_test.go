@@ -59,6 +59,7 @@ func TestParameters(t *testing.T) {
 		{"too large", "UPDATE msg SET n = $1 WHERE id = 1", []sqltype.Value{num(1 << 40)}, dberr.ValueOutOfRange, `column "n"`},
 		{"timestamp", "SELECT * FROM msg WHERE at > $1", []sqltype.Value{text("2025-10-21T10:00:00Z")}, "", ""},
 		{"bad timestamp", "SELECT * FROM msg WHERE at > $1", []sqltype.Value{text("soon")}, dberr.TypeMismatch, `column "at": expected TIMESTAMP`},
+		{"text that is no JSON", "SELECT $1::json", []sqltype.Value{text("{broken")}, dberr.InvalidJSON, "JSON"},
 		{"null", "SELECT * FROM msg WHERE room = $1", []sqltype.Value{sqltype.Null()}, "", ""},
 		{"too few", "SELECT * FROM msg WHERE id = $1 AND n = $2", []sqltype.Value{num(1)}, dberr.ParameterMismatch, "parameter mismatch: the statement has 2 parameters, but 1 values were given"},
 		{"too many", "SELECT 1", []sqltype.Value{num(1)}, dberr.ParameterMismatch, "parameter mismatch"},

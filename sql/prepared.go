@@ -124,7 +124,7 @@ func (c *compiled) param(i int, v sqltype.Value) (sqltype.Value, error) {
 			if !coded {
 				return v, err
 			}
-			if e.Code == dberr.ValueOutOfRange {
+			if e.Code == dberr.ValueOutOfRange || e.Code == dberr.InvalidJSON {
 				return v, c.nameColumn(i, e)
 			}
 		}
