@@ -50,6 +50,7 @@ func authenticator(t testing.TB, change func(*Options)) *Authenticator {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(a.Close)
 	return a
 }
 
@@ -129,7 +130,7 @@ func TestToken(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, pass := range []string{"cold", "cached"} {
-				p, err := a.Token(t.Context(), tc.token, tc.actAs)
+				p, err := a.Token(t.Context(), "192.0.2.9", tc.token, tc.actAs)
 				if dberr.CodeOf(err) != tc.code {
 					t.Fatalf("%s: %v, want %q", pass, err, tc.code)
 				}
@@ -154,11 +155,11 @@ func TestCachedTokenExpires(t *testing.T) {
 	clock := now
 	a := authenticator(t, func(o *Options) { o.Now = func() time.Time { return clock } })
 	token := hs(t, map[string]any{"sub": "u", "exp": now.Add(time.Minute)})
-	if _, err := a.Token(t.Context(), token, ""); err != nil {
+	if _, err := a.Token(t.Context(), "192.0.2.9", token, ""); err != nil {
 		t.Fatal(err)
 	}
 	clock = now.Add(2 * time.Minute)
-	if _, err := a.Token(t.Context(), token, ""); dberr.CodeOf(err) != dberr.TokenExpired {
+	if _, err := a.Token(t.Context(), "192.0.2.9", token, ""); dberr.CodeOf(err) != dberr.TokenExpired {
 		t.Fatal(err)
 	}
 }
@@ -168,7 +169,7 @@ func TestTokenCacheForgets(t *testing.T) {
 	for i := range 5 * tokenCacheSize {
 		var key [32]byte
 		key[0], key[1], key[2] = byte(i), byte(i>>8), byte(i>>16)
-		c.put(key, claims{})
+		c.put(key, claims{}, 0)
 		if len(c.new)+len(c.old) > 2*tokenCacheSize {
 			t.Fatal("the cache grows without a bound")
 		}
@@ -187,7 +188,7 @@ func TestIssuerAndAudience(t *testing.T) {
 		{map[string]any{"sub": "u", "iss": "https://id.example", "aud": "other"}, dberr.Unauthenticated},
 		{map[string]any{"sub": "u"}, dberr.Unauthenticated},
 	} {
-		if _, err := a.Token(t.Context(), hs(t, tc.claims), ""); dberr.CodeOf(err) != tc.code {
+		if _, err := a.Token(t.Context(), "192.0.2.9", hs(t, tc.claims), ""); dberr.CodeOf(err) != tc.code {
 			t.Errorf("%v: %v", tc.claims, err)
 		}
 	}
@@ -201,21 +202,21 @@ func TestIssuedTokenIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := authenticator(t, func(o *Options) { o.Auth = cfg })
-	p, err := a.Token(t.Context(), token, "")
-	if err != nil || p.User != "u" || p.Role != ident.RoleAdmin || !p.Expires.Equal(now.Add(time.Hour)) {
+	p, err := a.Token(t.Context(), "192.0.2.9", token, "")
+	if err != nil || p.User != "u" || p.Role != ident.RoleAdmin || !p.Expires.Equal(now.Add(time.Hour+cfg.Leeway.Std())) {
 		t.Fatalf("%+v %v", p, err)
 	}
 }
 
 func TestRequireRegisteredUser(t *testing.T) {
 	a := authenticator(t, func(o *Options) { o.Auth.RequireRegisteredUser = true })
-	if _, err := a.Token(t.Context(), hs(t, map[string]any{"sub": "stranger", "role": "admin"}), ""); dberr.CodeOf(err) != dberr.Unauthenticated {
+	if _, err := a.Token(t.Context(), "192.0.2.9", hs(t, map[string]any{"sub": "stranger", "role": "admin"}), ""); dberr.CodeOf(err) != dberr.Unauthenticated {
 		t.Error(err)
 	}
-	if p, err := a.Token(t.Context(), hs(t, map[string]any{"sub": "bob"}), ""); err != nil || p.Role != ident.RoleUser {
+	if p, err := a.Token(t.Context(), "192.0.2.9", hs(t, map[string]any{"sub": "bob"}), ""); err != nil || p.Role != ident.RoleUser {
 		t.Error(p, err)
 	}
-	if _, err := a.Token(t.Context(), hs(t, map[string]any{"sub": "broken"}), ""); dberr.CodeOf(err) != dberr.Internal {
+	if _, err := a.Token(t.Context(), "192.0.2.9", hs(t, map[string]any{"sub": "broken"}), ""); dberr.CodeOf(err) != dberr.Internal {
 		t.Error("a fault of ours must not look like a refusal:", err)
 	}
 }

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,14 +25,17 @@ const maxTokenLen = 16 << 10
 type claims struct {
 	user    ident.UserID
 	role    ident.Role // empty: the token does not say
-	expires time.Time
+	expires time.Time  // with the leeway, once verify has given it
 }
 
-// verifier checks HS256 tokens. The algorithm is pinned: a token's own "alg"
-// chooses nothing, so that neither "none" nor a public key used as a secret
-// gets through.
+// verifier checks tokens. Each algorithm has keys of its own: HS256 the secret,
+// RS256, ES256 and EdDSA the public keys of the key set that are of that kind.
+// So a token's "alg" chooses among keys that were made for it and nothing else:
+// neither "none" nor a public key used as a secret gets through. What a token
+// says about where its key is ("jku", "jwk", "x5u", "x5c") is never looked at.
 type verifier struct {
 	secret   []byte
+	keys     *keySet // nil: there is none
 	issuer   string
 	audience string
 	leeway   time.Duration
@@ -38,44 +43,72 @@ type verifier struct {
 	cache    tokenCache
 }
 
-func newVerifier(c config.Auth, secret []byte, now func() time.Time) (*verifier, error) {
+// newVerifier makes a verifier and reads its key set. A file must be readable;
+// a URL may be out of reach, unless strict: the server starts before its
+// identity provider is up.
+func newVerifier(ctx context.Context, c config.Auth, secret []byte, now func() time.Time, log *slog.Logger, strict bool) (*verifier, error) {
 	if len(secret) < config.MinSecretLen {
 		return nil, fmt.Errorf("the token secret has %d bytes, at least %d are needed", len(secret), config.MinSecretLen)
 	}
-	if now == nil {
-		now = time.Now
+	v := &verifier{secret: secret, issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway.Std(), now: now}
+	if v.keys = newKeySet(c, log, now, v.cache.clear); v.keys == nil {
+		return v, nil
 	}
-	return &verifier{secret: secret, issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway.Std(), now: now}, nil
+	if err := v.keys.fetch(ctx); err != nil {
+		key := "auth.jwks_url"
+		if c.JWKSFile != "" {
+			key = "auth.jwks_file"
+		}
+		err = fmt.Errorf("%s: read token keys from %s: %w", key, v.keys.from(), err)
+		if strict || c.JWKSFile != "" {
+			v.close()
+			return nil, err
+		}
+		log.Warn("tokens signed with keys of the key set are refused until it can be read", "error", err)
+	}
+	return v, nil
 }
 
-// verify checks a token's signature and claims.
-func (v *verifier) verify(token string) (claims, error) {
-	if len(token) > maxTokenLen {
-		return claims{}, dberr.New(dberr.Unauthenticated, "The token is too long.")
+func (v *verifier) close() {
+	if v.keys != nil {
+		v.keys.close()
 	}
-	key := sha256.Sum256([]byte(token))
-	if c, ok := v.cache.get(key); ok {
-		if v.now().After(c.expires.Add(v.leeway)) {
-			return claims{}, expired()
-		}
-		return c, nil
+}
+
+// cached gives what a token says that was found to be valid before. ok is
+// false when the token must be checked.
+func (v *verifier) cached(key [sha256.Size]byte) (c claims, ok bool, err error) {
+	if c, ok = v.cache.get(key); ok && v.now().After(c.expires) {
+		return claims{}, true, expired()
 	}
-	c, err := v.check([]byte(token))
+	return c, ok, nil
+}
+
+// verify checks a token's signature and claims, and remembers it when it is
+// valid.
+func (v *verifier) verify(ctx context.Context, token string, key [sha256.Size]byte) (claims, error) {
+	generation := v.cache.generation()
+	c, err := v.check(ctx, []byte(token))
 	if err == nil {
-		v.cache.put(key, c)
+		c.expires = c.expires.Add(v.leeway)
+		v.cache.put(key, c, generation)
 	}
 	return c, err
 }
 
-func (v *verifier) check(token []byte) (claims, error) {
+func (v *verifier) check(ctx context.Context, token []byte) (claims, error) {
 	// Critical headers that nobody here understands make a token invalid
 	// (RFC 7515, section 4.1.11).
 	msg, err := jws.Parse(token, jws.WithCompact())
 	if err != nil || len(msg.Signatures()) != 1 || len(msg.Signatures()[0].ProtectedHeaders().Critical()) > 0 {
 		return claims{}, dberr.New(dberr.Unauthenticated, "The token is not a signed JWT.")
 	}
+	alg, key, err := v.key(ctx, msg.Signatures()[0].ProtectedHeaders())
+	if err != nil {
+		return claims{}, err
+	}
 	opts := []jwt.ParseOption{
-		jwt.WithKey(jwa.HS256, v.secret), jwt.WithValidate(true), jwt.WithAcceptableSkew(v.leeway),
+		jwt.WithKey(alg, key), jwt.WithValidate(true), jwt.WithAcceptableSkew(v.leeway),
 		jwt.WithRequiredClaim(jwt.ExpirationKey), jwt.WithClock(jwt.ClockFunc(v.now)),
 	}
 	if v.issuer != "" {
@@ -96,9 +129,31 @@ func (v *verifier) check(token []byte) (claims, error) {
 	case errors.Is(err, jwt.ErrRequiredClaim()), errors.Is(err, jwt.ErrMissingRequiredClaim("")):
 		return claims{}, dberr.New(dberr.Unauthenticated, "The token has no exp claim.")
 	default:
-		return claims{}, dberr.New(dberr.Unauthenticated, "The token's signature or algorithm is not valid.")
+		return claims{}, badSignature()
 	}
 	return readClaims(t)
+}
+
+// key gives the algorithm and the key that a token must be signed with.
+func (v *verifier) key(ctx context.Context, h jws.Headers) (jwa.SignatureAlgorithm, any, error) {
+	switch alg := h.Algorithm(); alg {
+	case jwa.HS256:
+		return alg, v.secret, nil
+	case jwa.RS256, jwa.ES256, jwa.EdDSA:
+		if v.keys == nil {
+			break
+		}
+		key, ok := v.keys.find(ctx, keyName{h.KeyID(), alg})
+		if !ok {
+			return "", nil, dberr.New(dberr.Unauthenticated, "The token is signed with a key that this server does not know.")
+		}
+		return alg, key, nil
+	}
+	return "", nil, badSignature()
+}
+
+func badSignature() error {
+	return dberr.New(dberr.Unauthenticated, "The token's signature or algorithm is not valid.")
 }
 
 func readClaims(t jwt.Token) (claims, error) {
@@ -162,8 +217,24 @@ const tokenCacheSize = 2048
 // halves: when the new one is full it becomes the old one, and what was in
 // the old one and not asked for since is forgotten.
 type tokenCache struct {
-	mu       sync.Mutex // guards both maps
+	mu       sync.Mutex // guards what follows
 	new, old map[[sha256.Size]byte]claims
+	cleared  int
+}
+
+// generation tells how often the cache was cleared.
+func (c *tokenCache) generation() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cleared
+}
+
+// clear forgets everything, because the keys have changed.
+func (c *tokenCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.new, c.old = nil, nil
+	c.cleared++
 }
 
 func (c *tokenCache) get(key [sha256.Size]byte) (claims, bool) {
@@ -179,9 +250,14 @@ func (c *tokenCache) get(key [sha256.Size]byte) (claims, bool) {
 	return v, ok
 }
 
-func (c *tokenCache) put(key [sha256.Size]byte, v claims) {
+// put remembers a token that was checked since a generation began. One that
+// was checked with keys that are gone is not.
+func (c *tokenCache) put(key [sha256.Size]byte, v claims, generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if generation != c.cleared {
+		return
+	}
 	c.add(key, v)
 }
 

@@ -194,7 +194,7 @@ func (c *conn) abort() { _ = c.cork.Conn.Close() }
 // authenticate takes the token of a message. On a connection that has live
 // queries it may renew who the client is, not change it.
 func (c *conn) authenticate(token string) error {
-	p, err := c.srv.o.Auth.Token(c.ctx, token, c.actAs)
+	p, err := c.srv.o.Auth.Token(c.ctx, c.remote, token, c.actAs)
 	if err != nil {
 		c.log.Info("authentication failed", "remote", c.remote, "code", string(dberr.CodeOf(err)))
 		return err
