@@ -218,6 +218,7 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	}
 	inner := *sc
 	inner.clause = "an aggregate's arguments"
+	below := sc.node
 	c, res, err := b.aggArgs(f, &inner)
 	sc.node = inner.node
 	if err != nil {
@@ -225,6 +226,9 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	}
 	// An aggregate over nothing but columns of an outer query is that query's.
 	if owner := b.aggOwner(sc, &c); owner != nil {
+		if owner != sc && inner.node != below {
+			return nil, b.unsupported(f, "a subquery within an aggregate that belongs to an outer query")
+		}
 		sel = owner.sel
 	} else if sel == nil {
 		where := sc.clause

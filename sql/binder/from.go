@@ -43,6 +43,7 @@ func (b *binder) from(items []ast.TableExpr, sc *scope) error {
 				}
 			}
 		}
+		lateral = lateral && sc.node != nil && readsAny(f.node, sc.node)
 		switch {
 		case sc.node == nil:
 			sc.node = f.node
@@ -68,9 +69,18 @@ func isLateral(t ast.TableExpr) bool {
 	case *ast.FuncTable:
 		return funcsNeedLateral(t)
 	case *ast.Join:
-		return isLateral(t.L)
+		return isLateral(t.L) || isLateral(t.R)
+	case *ast.AliasedJoin:
+		return isLateral(t.Join)
 	}
 	return false
+}
+
+// readsAny tells whether an item that may read another one does so. One that
+// does not is joined like any other.
+func readsAny(n, from plan.Node) bool {
+	free := plan.Free(n)
+	return slices.ContainsFunc(from.Columns(), func(id int) bool { _, ok := free[id]; return ok })
 }
 
 // funcsNeedLateral tells whether any argument may name a column; a function of
@@ -327,25 +337,18 @@ func elementOf(args []expr.Expr) sqltype.Type {
 	return sqltype.TText
 }
 
-// rightSide binds the right side of a join, which may name the left one where
-// it is lateral. A function in a RIGHT or FULL join may not, so it is lateral
-// only if it does so nevertheless, for the error.
+// rightSide binds the right side of a join, and tells whether it reads the
+// left one.
 func (b *binder) rightSide(t *ast.Join, l *fromItem, sc *scope) (r *fromItem, lateral bool, err error) {
-	alone := &scope{parent: sc.parent, clause: "FROM"}
-	if !isLateral(t.R) {
-		r, err = b.tableExpr(t.R, alone)
-		return r, false, err
-	}
-	if _, fn := t.R.(*ast.FuncTable); fn && (t.Kind == ast.RightJoin || t.Kind == ast.FullJoin) {
-		if r, err = b.tableExpr(t.R, alone); err == nil {
-			return r, false, nil
-		}
-	}
 	right := &scope{parent: sc.parent, clause: "FROM"}
-	right.rels = append(slices.Clone(sc.rels), l.rels...)
-	right.cols = append(slices.Clone(sc.cols), l.cols...)
-	r, err = b.tableExpr(t.R, right)
-	return r, true, err
+	if isLateral(t.R) {
+		right.rels = append(slices.Clone(sc.rels), l.rels...)
+		right.cols = append(slices.Clone(sc.cols), l.cols...)
+	}
+	if r, err = b.tableExpr(t.R, right); err != nil {
+		return nil, false, err
+	}
+	return r, isLateral(t.R) && readsAny(r.node, l.node), nil
 }
 
 // join binds a join with its condition.

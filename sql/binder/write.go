@@ -126,7 +126,7 @@ func (b *binder) insert(s *ast.Insert) error {
 			ords = append(ords, i)
 		}
 	}
-	w := &plan.Write{Kind: plan.Insert, Table: t, Seq: -1, RowID: -1}
+	w := &plan.Write{Kind: plan.Insert, Table: t, Seq: -1, Updated: -1, RowID: -1}
 	b.st.Write = w
 	node, err := b.insertSource(s, t, ords, len(s.Columns) > 0)
 	if err != nil {
@@ -407,9 +407,9 @@ func (b *binder) changed(name *ast.TableName, alias string, w *plan.Write, other
 	}
 	s := f.node.(*plan.Scan)
 	w.Old = slices.Clone(s.Cols[:len(t.Columns)])
-	w.Seq, w.RowID = -1, -1
+	w.Seq, w.Updated, w.RowID = -1, -1, -1
 	if t.HasSystemColumns() {
-		w.Seq = s.Cols[t.SeqOrdinal()]
+		w.Seq, w.Updated = s.Cols[t.SeqOrdinal()], s.Cols[t.UpdatedOrdinal()]
 	}
 	if len(t.PrimaryKey) == 0 {
 		w.RowID = b.column("", sqltype.TBigInt)

@@ -302,7 +302,7 @@ func (f *numberFormat) write(whole, frac string, neg, overflow bool) string {
 				blank()
 			}
 		case "TH":
-			if !neg && f.post == 0 {
+			if !neg && f.post == 0 && !overflow {
 				b.WriteString(ordinalSuffix("0" + whole))
 			}
 		case "$":
