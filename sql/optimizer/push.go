@@ -51,7 +51,7 @@ func substitute(e expr.Expr, cols []int, with []expr.Expr) (expr.Expr, bool) {
 func (o *optimizer) push(n plan.Node, preds []expr.Expr) plan.Node {
 	switch n := n.(type) {
 	case *plan.Filter:
-		return o.push(n.In, slices.Concat(preds, n.Preds))
+		return o.push(n.In, slices.Concat(preds, factor(n.Preds)))
 	case *plan.Scan:
 		move, stay := split(preds, n.Cols, n.Cols)
 		if len(move) == 0 {
@@ -158,10 +158,12 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 	var left, right, stay []expr.Expr
 	switch n.Kind {
 	case plan.Inner:
-		rest := slices.Concat(n.On, preds)
+		rest := slices.Concat(factor(n.On), preds)
 		all = slices.Concat(lc, rc)
 		left, rest = split(rest, all, lc)
 		right, rest = split(rest, all, rc)
+		left = append(left, implied(rest, lc)...)
+		right = append(right, implied(rest, rc)...)
 		j.On = nil
 		for _, p := range rest {
 			if volatile(p) {
