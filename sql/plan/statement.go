@@ -49,10 +49,11 @@ type Write struct {
 	// for an Update, -1 where the old value stays. nil for a Delete.
 	New []int
 	// Old are the query's columns with the row that was read, by declared
-	// column, then Seq and RowID (-1 when the table has a key); nil for an
-	// Insert.
-	Old        []int
-	Seq, RowID int
+	// column; nil for an Insert. Seq and Updated are its system columns (-1
+	// when the table has none), RowID its hidden id (-1 when the table has a
+	// key).
+	Old                 []int
+	Seq, Updated, RowID int
 	// Conflict is ON CONFLICT; nil without it.
 	Conflict *Conflict
 	// Returning computes the result's columns over the row as it is
