@@ -386,3 +386,33 @@ func TestSubscriptionLimits(t *testing.T) {
 	}
 	d.subscribe("bob", SubscribeRequest{SQL: "SELECT * FROM app.notes"})
 }
+
+// A filter over _updated needs to know when the old version was committed,
+// and so does whoever shows a change.
+func TestSubscriptionKnowsWhenTheOldRowWasWritten(t *testing.T) {
+	forBackends(t, func(t *testing.T, d *db) {
+		d.notes()
+		sub := d.subscribe("ann", SubscribeRequest{SQL: "SELECT id FROM app.notes WHERE _updated > '2001-01-01'"})
+		d.must("ann", "INSERT INTO app.notes VALUES (1, 'a')")
+		d.must("ann", "UPDATE app.notes SET room = 'b'")
+		d.must("ann", "INSERT INTO app.notes VALUES (1, 'c') ON CONFLICT (id) DO UPDATE SET room = excluded.room")
+		d.must("ann", "DELETE FROM app.notes")
+		ctx, cancel := context.WithTimeout(context.Background(), hearing)
+		defer cancel()
+		var before sqltype.Value
+		for _, want := range []string{"insert", "update", "update", "delete"} {
+			m, err := sub.Next(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Kind.String() != want || len(m.Rows) != 1 {
+				t.Fatalf("heard %s of %d rows, want %s", m.Kind, len(m.Rows), want)
+			}
+			// The rows hold the column, then _updated and _deleted.
+			if want != "insert" && !sqltype.Equal(m.Old[0][1], before) {
+				t.Errorf("%s: the old row was written at %q, not at %q", want, m.Old[0][1].Text(), before.Text())
+			}
+			before = m.Rows[0][1]
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,6 +30,10 @@ type prepared struct {
 	// steps and size are at least what the batch will grow by.
 	steps int
 	size  int64
+	// gen is the generation of the table's segments that the cold versions
+	// below are of; looked says that there are any.
+	gen    uint64
+	looked bool
 }
 
 // encoded is one write.
@@ -42,10 +47,13 @@ type encoded struct {
 	value  []byte
 	tomb   []byte
 	size   int64
+	// cold and oldCold are the newest cold versions of key and oldKey, where
+	// the hot tier had none.
+	cold, oldCold version
 }
 
 // prepare encodes a write set, on the statement's own goroutine.
-func (s *Store) prepare(user ident.UserID, ws *exec.WriteSet) (*prepared, error) {
+func (s *Store) prepare(ctx context.Context, read *State, user ident.UserID, ws *exec.WriteSet) (*prepared, error) {
 	t := ws.Table
 	p := &prepared{ws: ws, stream: t.Type == ident.StreamTable, hard: s.hard[t.ID]}
 	switch {
@@ -80,7 +88,61 @@ func (s *Store) prepare(user ident.UserID, ws *exec.WriteSet) (*prepared, error)
 		e.size = int64(2*len(p.partition) + len(e.key) + len(e.oldKey) + len(e.value) + len(e.tomb) + 2*64)
 		p.size += e.size
 	}
-	return p, nil
+	if p.stream || p.hard {
+		return p, nil
+	}
+	return p, s.lookCold(ctx, read, p)
+}
+
+// lookCold finds the cold versions of the rows that a write set is about, so
+// that the committer need not read files. They hold for as long as the table's
+// segments stay as they are, because only a flush moves rows there.
+func (s *Store) lookCold(ctx context.Context, read *State, p *prepared) error {
+	st := s.Acquire()
+	defer st.Release()
+	id := p.ws.Table.ID
+	l, err := s.cold(st, id, p.partition)
+	if err != nil {
+		return err
+	}
+	p.gen = st.cold[id]
+	// What the statement itself has read is as good, if nothing moved since.
+	known := read != nil && read.cold[id] == p.gen
+	look := func(key []byte) (version, error) {
+		p.looked = true
+		if !l.reaches(key) {
+			return version{}, nil
+		}
+		if _, found, err := st.kv.Get(p.partition, key); err != nil || found {
+			return version{}, err
+		}
+		return s.coldVersion(ctx, l, key)
+	}
+	old := func(key []byte, w *exec.Write) (version, error) {
+		if known {
+			p.looked = true
+			return version{seq: w.OldSeq, cold: true}, nil
+		}
+		return look(key)
+	}
+	for i := range p.writes {
+		w, e := &p.ws.Writes[i], &p.writes[i]
+		switch {
+		case w.Op == change.Insert && e.key == nil:
+		case w.Op == change.Insert:
+			e.cold, err = look(e.key)
+		case e.oldKey != nil:
+			if e.oldCold, err = old(e.oldKey, w); err == nil {
+				e.cold, err = look(e.key)
+			}
+		default:
+			e.cold, err = old(e.key, w)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *prepared) encode(c *codec, w *exec.Write, e *encoded) error {
@@ -144,6 +206,9 @@ func (s *Store) check(p *prepared) error {
 	if t.ID >= catalog.FirstTableID && !s.cur.Load().Catalog.Current(t) {
 		return &Conflict{}
 	}
+	if p.looked && p.gen != s.coldNow[t.ID] {
+		return errMoved
+	}
 	g := &s.group
 	g.undo = g.undo[:0]
 	ck := checker{s: s, g: g, p: p, t: t, next: s.seq}
@@ -185,8 +250,9 @@ func (ck *checker) give() change.Seq {
 	return ck.next
 }
 
-// lookup is the newest version of a row at this statement's turn.
-func (ck *checker) lookup(key []byte) (version, error) {
+// lookup is the newest version of a row at this statement's turn. cold is the
+// one that it has in a segment, if the hot tier has none.
+func (ck *checker) lookup(key []byte, cold version) (version, error) {
 	if v, ok := ck.g.overlay[rowKey{ck.overlayPartition(), string(key)}]; ok {
 		return v, nil
 	}
@@ -195,7 +261,7 @@ func (ck *checker) lookup(key []byte) (version, error) {
 	}
 	value, found, err := ck.s.cur.Load().kv.Get(ck.p.partition, key)
 	if err != nil || !found {
-		return version{}, err
+		return cold, err
 	}
 	return versionOf(value)
 }
@@ -219,15 +285,12 @@ func (ck *checker) run() error {
 	// first: UPDATE t SET id = id + 1 works in whatever order.
 	for i := range writes {
 		if e := &ck.p.writes[i]; e.oldKey != nil {
-			if err := ck.unchanged(e.oldKey, &writes[i]); err != nil {
+			if err := ck.unchanged(e.oldKey, &writes[i], e.oldCold); err != nil {
 				return err
 			}
 			ck.seqs[2*i] = ck.give()
 			ck.set(e.oldKey, version{seq: ck.seqs[2*i], deleted: true})
-			ck.delta.live--
-			if !ck.p.hard {
-				ck.delta.deleted++
-			}
+			ck.gone()
 		}
 	}
 	for i := range writes {
@@ -237,31 +300,41 @@ func (ck *checker) run() error {
 		switch {
 		case w.Op == change.Insert && e.key == nil:
 			ck.delta.live++
+			ck.delta.hot++
 		case w.Op == change.Insert, e.oldKey != nil:
-			if err := ck.free(e.key, w); err != nil {
+			if err := ck.free(e.key, w, e.cold); err != nil {
 				return err
 			}
 			ck.set(e.key, version{seq: seq})
 			ck.delta.live++
+			ck.delta.hot++
 		default:
-			if err := ck.unchanged(e.key, w); err != nil {
+			if err := ck.unchanged(e.key, w, e.cold); err != nil {
 				return err
 			}
 			ck.set(e.key, version{seq: seq, deleted: w.Op == change.Delete})
 			if w.Op == change.Delete {
-				ck.delta.live--
-				if !ck.p.hard {
-					ck.delta.deleted++
-				}
+				ck.gone()
 			}
 		}
 	}
 	return nil
 }
 
-// unchanged checks that a row is still the one that the statement read.
-func (ck *checker) unchanged(key []byte, w *exec.Write) error {
-	v, err := ck.lookup(key)
+// gone counts a row that is deleted, which unchanged has counted as hot.
+func (ck *checker) gone() {
+	ck.delta.live--
+	ck.delta.hot--
+	if !ck.p.hard {
+		ck.delta.deleted++
+		ck.delta.hotDeleted++
+	}
+}
+
+// unchanged checks that a row is still the one that the statement read. Its
+// newest version will be a hot one.
+func (ck *checker) unchanged(key []byte, w *exec.Write, cold version) error {
+	v, err := ck.lookup(key, cold)
 	if err != nil {
 		return err
 	}
@@ -275,6 +348,9 @@ func (ck *checker) unchanged(key []byte, w *exec.Write) error {
 	}
 	if !v.live() || !same {
 		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
+	}
+	if v.cold {
+		ck.delta.hot++
 	}
 	return nil
 }
@@ -308,8 +384,8 @@ func (ck *checker) sameValues(key []byte, old sqltype.Row) (bool, error) {
 }
 
 // free checks that a key has no row.
-func (ck *checker) free(key []byte, w *exec.Write) error {
-	v, err := ck.lookup(key)
+func (ck *checker) free(key []byte, w *exec.Write, cold version) error {
+	v, err := ck.lookup(key, cold)
 	switch {
 	case err != nil:
 		return err
@@ -319,6 +395,9 @@ func (ck *checker) free(key []byte, w *exec.Write) error {
 		return &Duplicate{Table: ck.t, Row: w.New}
 	case v.deleted && !ck.p.hard:
 		ck.delta.deleted--
+		if !v.cold {
+			ck.delta.hotDeleted--
+		}
 	}
 	return nil
 }
@@ -339,6 +418,7 @@ func (ck *checker) take() {
 				}
 				stamp(e.tomb, ck.seqs[2*i], micros)
 				b.Put(p.partition, e.oldKey, e.tomb)
+				ck.s.touched(p.partition, e.oldKey)
 			}
 		}
 	}
@@ -365,16 +445,14 @@ func (ck *checker) take() {
 			}
 			stamp(e.value, seq, micros)
 			b.Put(p.partition, key, e.value)
+			ck.s.touched(p.partition, key)
 		}
 		if listen {
 			g.events = append(g.events, ck.event(w, seq))
 		}
 	}
 	if !p.stream {
-		d := g.deltas[ck.t.ID]
-		d.live += ck.delta.live
-		d.deleted += ck.delta.deleted
-		g.deltas[ck.t.ID] = d
+		g.deltas[ck.t.ID] = g.deltas[ck.t.ID].add(ck.delta)
 	}
 }
 
@@ -386,7 +464,7 @@ func (ck *checker) event(w *exec.Write, seq change.Seq) *change.Event {
 		SchemaVersion: ck.t.SchemaVersion,
 	}
 	if w.Op != change.Insert {
-		e.Old, e.OldSeq = w.Old.Clone(), w.OldSeq
+		e.Old, e.OldSeq, e.OldTime = w.Old.Clone(), w.OldSeq, w.OldTime
 	}
 	if w.Op == change.Delete {
 		e.New = e.Old

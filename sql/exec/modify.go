@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -20,10 +21,10 @@ type writer struct {
 	table *ddl.Table
 	// newAt and oldAt are positions in the plan's rows by declared column; -1
 	// in newAt is a column that stays.
-	newAt, oldAt []int
-	seq, rowID   int
-	key          []int
-	conflict     *conflict
+	newAt, oldAt        []int
+	seq, updated, rowID int
+	key                 []int
+	conflict            *conflict
 	// returning is evaluated over the row's declared columns as they are
 	// afterwards, then the plan's row.
 	returning []*expr.Program
@@ -42,7 +43,7 @@ type conflict struct {
 const maxDirect = 256
 
 func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) {
-	out := &writer{kind: w.Kind, table: w.Table, seq: -1, rowID: -1, key: w.Table.KeyOrdinals()}
+	out := &writer{kind: w.Kind, table: w.Table, seq: -1, updated: -1, rowID: -1, key: w.Table.KeyOrdinals()}
 	var err error
 	for _, id := range w.New {
 		at := -1
@@ -58,6 +59,9 @@ func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) 
 	}
 	if w.Seq >= 0 {
 		if out.seq, err = position(lay, w.Seq); err != nil {
+			return nil, err
+		}
+		if out.updated, err = position(lay, w.Updated); err != nil {
 			return nil, err
 		}
 	}
@@ -300,12 +304,12 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 			return true, err
 		}
 	}
-	cols := make([]int, len(t.Columns), len(t.Columns)+1)
+	cols := make([]int, len(t.Columns), len(t.Columns)+2)
 	for i := range cols {
 		cols[i] = i
 	}
 	if t.HasSystemColumns() {
-		cols = append(cols, t.SeqOrdinal())
+		cols = append(cols, t.SeqOrdinal(), t.UpdatedOrdinal())
 	}
 	old := make(sqltype.Row, len(cols))
 	found, err := m.table.Get(ctx, key, cols, false, old)
@@ -317,7 +321,7 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 	}
 	w := Write{Op: change.Update, Old: old[:len(t.Columns):len(t.Columns)]}
 	if t.HasSystemColumns() {
-		w.OldSeq = change.Seq(old[len(t.Columns)].Int())
+		w.version(old[len(t.Columns)], old[len(t.Columns)+1])
 	}
 	both := slices.Concat(w.Old, row)
 	if cf.where != nil {
@@ -342,6 +346,11 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 	return true, m.add(w, w.New, src)
 }
 
+// version takes the system columns of the row that was read.
+func (w *Write) version(seq, updated sqltype.Value) {
+	w.OldSeq, w.OldTime = change.Seq(seq.Int()), time.UnixMicro(updated.Int()).UTC()
+}
+
 // change is one row of an UPDATE or DELETE.
 func (m *modification) change(row sqltype.Row) error {
 	w := m.w
@@ -350,7 +359,7 @@ func (m *modification) change(row sqltype.Row) error {
 		out.Old[i] = row[at]
 	}
 	if w.seq >= 0 {
-		out.OldSeq = change.Seq(row[w.seq].Int())
+		out.version(row[w.seq], row[w.updated])
 	}
 	if w.rowID >= 0 {
 		out.RowID = row[w.rowID].Int()

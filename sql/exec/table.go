@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -121,6 +122,9 @@ type Write struct {
 	// row has another one by the time of the commit, the statement is run
 	// again on a new snapshot.
 	OldSeq change.Seq
+	// OldTime is when the version that was read was committed, for
+	// subscribers; zero in a table that keeps no such time.
+	OldTime time.Time
 	// RowID is the row's hidden id, in a table without a primary key; 0 for
 	// an Insert.
 	RowID int64

@@ -90,7 +90,7 @@ func (o *optimizer) required() colSet {
 	}
 	s.add(w.New...)
 	s.add(w.Old...)
-	s.add(w.Seq, w.RowID)
+	s.add(w.Seq, w.Updated, w.RowID)
 	s.addExprs(w.Returning...)
 	return s
 }
