@@ -291,6 +291,8 @@ type Stats struct {
 	Sessions    int
 	StreamRows  int
 	StreamBytes int64
+	CachedPlans int
+	APIKeys     int
 	Uptime      time.Duration
 }
 
@@ -299,7 +301,8 @@ func (e *Engine) Stats() Stats {
 	rows, bytes := e.store.StreamStats()
 	return Stats{
 		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
-		StreamRows: rows, StreamBytes: bytes, Uptime: time.Since(e.started),
+		StreamRows: rows, StreamBytes: bytes,
+		CachedPlans: len(e.compiler.CachedPlans()), APIKeys: e.keys.Len(), Uptime: time.Since(e.started),
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/core/session"
-	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/parser"
 )
 
@@ -122,16 +121,38 @@ func distribute(req Request) ([][]sqltype.Value, error) {
 	return out, nil
 }
 
-// slow logs a statement that took long. Parameters are not logged: they are
-// the user's data; nor are credentials.
+// slow logs a statement that took long. Neither parameters nor literals are
+// logged: they are the user's data, and in some statements they are secrets.
 func (s *Session) slow(text string, took time.Duration) {
 	if limit := s.e.cfg.Query.Slow.Std(); limit > 0 && took >= limit {
-		if strings.Contains(strings.ToLower(text), ast.OptCredentials) {
-			text = "a statement with credentials"
-		}
-		if len(text) > 2000 {
-			text = text[:2000] + "…"
-		}
-		s.e.log.Warn("slow statement", "user", s.principal.User, "took", took, "statement", text)
+		s.e.log.Warn("slow statement", "user", s.principal.User, "took", took, "statement", masked(text))
 	}
+}
+
+// maxLogged is about how many bytes of a statement are logged.
+const maxLogged = 2000
+
+// masked is the beginning of a statement's text without its literals and
+// comments.
+func masked(text string) string {
+	var b strings.Builder
+	end := int32(0)
+	for t := range parser.Tokens(text) {
+		if b.Len() > 0 && t.Start > end {
+			b.WriteByte(' ')
+		}
+		end = t.End
+		switch t.Kind {
+		case parser.Comment:
+		case parser.String, parser.BitString, parser.HexString, parser.Integer, parser.Decimal, parser.Duration, parser.Invalid:
+			b.WriteByte('?')
+		default:
+			b.WriteString(text[t.Start:min(t.End, t.Start+maxLogged)])
+		}
+		if b.Len() > maxLogged {
+			b.WriteString(" …")
+			break
+		}
+	}
+	return b.String()
 }

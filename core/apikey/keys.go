@@ -263,6 +263,13 @@ func (k *Keys) Exists(id string) bool {
 	return k.byID[id] != nil
 }
 
+// Len is how many keys there are.
+func (k *Keys) Len() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.byID)
+}
+
 // List describes all keys, ordered by their time of creation.
 func (k *Keys) List() []Key {
 	k.mu.RLock()
