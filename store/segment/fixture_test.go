@@ -235,6 +235,9 @@ func (f *fixture) all() []rowenc.Want {
 		rowenc.Want{Column: rowenc.Column{ID: rowenc.DeletedColumn, Type: sqltype.TBoolean}})
 }
 
+// checkSpans makes scans hold each key against what the scanner says of it.
+var checkSpans = true
+
 // got is what a scan gave, row by row.
 type got struct {
 	keys []string
@@ -262,7 +265,7 @@ func scan(t testing.TB, s *segment.Segment, o segment.ScanOptions) (g got, err e
 			r := make(sqltype.Row, len(b.Cols))
 			b.ReadRow(i, r)
 			k := keys.Str(b.Row(i))
-			if k < string(low) || high != nil && k >= string(high) {
+			if checkSpans && (k < string(low) || high != nil && k >= string(high)) {
 				t.Errorf("key %x lies outside %x to %x", k, low, high)
 			}
 			g.keys, g.rows = append(g.keys, k), append(g.rows, r)
