@@ -6,42 +6,128 @@ import (
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
-// inNode is X [NOT] IN (list). Constants of a kind that Go can hash lie in a
-// set; the other items are compared one after the other.
+// inNode is X [NOT] IN (list). Constants and parameters of a kind that Go can
+// hash lie in a set; the other items are compared one after the other.
 type inNode struct {
 	x     node
 	not   bool
-	ints  map[int64]struct{}
-	texts map[string]struct{}
-	rest  []node
+	fixed members
+	// params are items whose values are known when an execution starts.
+	params []node
+	rest   []node
 	// null says that a constant item is NULL: a miss is then NULL.
 	null bool
 	slot int
 }
 
+// members is a set of integers or of texts.
+type members struct {
+	ints  []int64
+	texts []string
+	// intSet and textSet are made when looking through the list takes longer.
+	intSet  map[int64]struct{}
+	textSet map[string]struct{}
+}
+
+// maxMemberList is up to how many members are compared one by one.
+const maxMemberList = 8
+
+// index makes the sets of long lists.
+func (m *members) index() {
+	if len(m.ints) > maxMemberList {
+		m.intSet = make(map[int64]struct{}, len(m.ints))
+		for _, x := range m.ints {
+			m.intSet[x] = struct{}{}
+		}
+	}
+	if len(m.texts) > maxMemberList {
+		m.textSet = make(map[string]struct{}, len(m.texts))
+		for _, x := range m.texts {
+			m.textSet[x] = struct{}{}
+		}
+	}
+}
+
+func (m *members) hasInt(x int64) bool {
+	if m.intSet != nil {
+		_, ok := m.intSet[x]
+		return ok
+	}
+	for _, e := range m.ints {
+		if e == x {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *members) hasText(x string) bool {
+	if m.textSet != nil {
+		_, ok := m.textSet[x]
+		return ok
+	}
+	for _, e := range m.texts {
+		if e == x {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *compiler) in(e *InExpr) node {
 	n := &inNode{x: c.node(e.X), not: e.Not, slot: c.slot()}
-	phys := e.X.Type().Physical()
+	t := e.X.Type()
+	hashed := t.Physical() == sqltype.PhysInt || t.Physical() == sqltype.PhysString && t.Kind != sqltype.JSON
 	for _, item := range e.List {
 		k, constant := item.(*ConstExpr)
+		_, param := item.(*ParamExpr)
 		switch {
 		case constant && k.Value.IsNull():
 			n.null = true
-		case constant && phys == sqltype.PhysInt:
-			if n.ints == nil {
-				n.ints = make(map[int64]struct{}, len(e.List))
-			}
-			n.ints[k.Value.Int()] = struct{}{}
-		case constant && phys == sqltype.PhysString && e.X.Type().Kind != sqltype.JSON:
-			if n.texts == nil {
-				n.texts = make(map[string]struct{}, len(e.List))
-			}
-			n.texts[k.Value.Str()] = struct{}{}
+		case constant && hashed && t.Physical() == sqltype.PhysInt:
+			n.fixed.ints = append(n.fixed.ints, k.Value.Int())
+		case constant && hashed:
+			n.fixed.texts = append(n.fixed.texts, k.Value.Str())
+		case param && hashed && (item.Type().Kind == t.Kind || item.Type().Kind.IsInteger() && t.Kind.IsInteger()):
+			n.params = append(n.params, c.node(item))
 		default:
 			n.rest = append(n.rest, c.node(item))
 		}
 	}
+	n.fixed.index()
 	return n
+}
+
+// members are the fixed items with the parameters of the execution at hand;
+// null says that one of them is NULL.
+func (n *inNode) members(ev *Eval) (set *members, null bool, err error) {
+	if len(n.params) == 0 {
+		return &n.fixed, n.null, nil
+	}
+	m := &ev.mem[n.slot]
+	set, ok := m.cache.(*members)
+	if !ok {
+		set = &members{}
+		m.cache = set
+	}
+	set.ints, set.texts = append(set.ints[:0], n.fixed.ints...), append(set.texts[:0], n.fixed.texts...)
+	set.intSet, set.textSet = nil, nil
+	null = n.null
+	for _, p := range n.params {
+		v, err := p.row(ev, nil)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case v.IsNull():
+			null = true
+		case v.Kind().Physical() == sqltype.PhysInt:
+			set.ints = append(set.ints, v.Int())
+		default:
+			set.texts = append(set.texts, v.Str())
+		}
+	}
+	set.index()
+	return set, null, nil
 }
 
 func (n *inNode) result(hit, null bool) sqltype.Value {
@@ -52,13 +138,11 @@ func (n *inNode) result(hit, null bool) sqltype.Value {
 }
 
 func (n *inNode) inSet(v sqltype.Value) bool {
-	if n.ints != nil {
-		_, ok := n.ints[v.Int()]
-		return ok
-	}
-	if n.texts != nil {
-		_, ok := n.texts[v.Str()]
-		return ok
+	switch v.Kind().Physical() {
+	case sqltype.PhysInt:
+		return n.fixed.hasInt(v.Int())
+	case sqltype.PhysString:
+		return n.fixed.hasText(v.Str())
 	}
 	return false
 }
@@ -82,16 +166,18 @@ func (n *inNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 		return n.result(true, false), nil
 	}
 	null := n.null
-	for _, item := range n.rest {
-		w, err := item.row(ev, row)
-		if err != nil {
-			return w, err
-		}
-		switch eq := equalValues(v, w); {
-		case eq.IsNull():
-			null = true
-		case eq.Bool():
-			return n.result(true, false), nil
+	for _, list := range [2][]node{n.params, n.rest} {
+		for _, item := range list {
+			w, err := item.row(ev, row)
+			if err != nil {
+				return w, err
+			}
+			switch eq := equalValues(v, w); {
+			case eq.IsNull():
+				null = true
+			case eq.Bool():
+				return n.result(true, false), nil
+			}
 		}
 	}
 	return n.result(false, null), nil
@@ -102,6 +188,10 @@ func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 	if err != nil {
 		return nil, err
 	}
+	set, null, err := n.members(ev)
+	if err != nil {
+		return nil, err
+	}
 	m := &ev.mem[n.slot]
 	rows := in.Len()
 	out := m.out(sqltype.TBoolean, rows)
@@ -109,6 +199,7 @@ func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 		sel = identity(rows)
 	}
 	miss := m.buffer(0, len(sel))
+	ints, texts := len(set.ints) > 0, len(set.texts) > 0
 	for _, i := range sel {
 		p := x.Index(int(i))
 		if x.Valid != nil && !x.Valid.Get(p) {
@@ -117,17 +208,17 @@ func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 		}
 		hit := false
 		switch {
-		case n.ints != nil:
-			_, hit = n.ints[x.Ints[p]]
-		case n.texts != nil:
-			_, hit = n.texts[x.Str(p)]
+		case ints:
+			hit = set.hasInt(x.Ints[p])
+		case texts:
+			hit = set.hasText(x.Str(p))
 		}
 		if out.Bools[i] = hit != n.not; !hit {
 			miss = append(miss, i)
 		}
 	}
 	m.sel[0] = miss
-	if n.null {
+	if null {
 		for _, i := range miss {
 			out.SetNull(int(i))
 		}
