@@ -30,9 +30,21 @@ type Terminal struct {
 // test.
 func StartClient(t testing.TB, args ...string) *Terminal {
 	t.Helper()
+	return StartClientAt(t, t.TempDir(), args...)
+}
+
+// clientCommand is kalam-cli with a home directory and no other environment.
+func clientCommand(t testing.TB, home string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(ClientBinary(t), args...)
-	home := t.TempDir()
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "TZ=UTC", "LANG=C.UTF-8"}
+	return cmd
+}
+
+// StartClientAt is StartClient with a home directory that may hold files.
+func StartClientAt(t testing.TB, home string, args ...string) *Terminal {
+	t.Helper()
+	cmd := clientCommand(t, home, args...)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 100})
 	if err != nil {
 		t.Skipf("skipped: kalam-cli at a prompt, because there is no pseudo-terminal: %v", err)
@@ -97,6 +109,19 @@ func (c *Terminal) Expect(text string) string {
 	}
 }
 
+// ExpectAll waits until each text was shown, in any order, behind what was
+// expected before.
+func (c *Terminal) ExpectAll(texts ...string) {
+	c.t.Helper()
+	from, last := c.at, c.at
+	for _, text := range texts {
+		c.at = from
+		c.Expect(text)
+		last = max(last, c.at)
+	}
+	c.at = last
+}
+
 // Type types keys; it does not press Enter.
 func (c *Terminal) Type(keys string) {
 	c.t.Helper()
@@ -135,4 +160,29 @@ func (c *Terminal) Wait() int {
 		c.t.Fatalf("kalam-cli did not end; the terminal shows:\n%s", c.shown())
 	}
 	return c.cmd.ProcessState.ExitCode()
+}
+
+// Ran is what a run of kalam-cli without a terminal gave.
+type Ran struct {
+	Out, Err string
+	Code     int
+}
+
+// RunClient runs kalam-cli to its end, without a terminal. home is its home
+// directory, "" for an empty one; input is what it reads.
+func RunClient(t testing.TB, home, input string, args ...string) Ran {
+	t.Helper()
+	if home == "" {
+		home = t.TempDir()
+	}
+	cmd := clientCommand(t, home, args...)
+	var out, errs strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(Limit, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	_ = cmd.Wait()
+	return Ran{Out: out.String(), Err: errs.String(), Code: cmd.ProcessState.ExitCode()}
 }
