@@ -53,6 +53,7 @@ var engines = []engineRule{
 	{"github.com/dgraph-io/badger/v4", []string{"store/kv/badgerkv"}},
 	{"github.com/tidwall/btree", []string{"store/kv/memkv"}},
 	{"github.com/minio/minio-go/v7", []string{"store/object/s3"}},
+	{"github.com/cespare/xxhash/v2", []string{"store/segment"}},
 	{"github.com/parquet-go/parquet-go", []string{"store/segment"}},
 	{"github.com/apache/arrow-go/v18", []string{"store/segment"}},
 	{"github.com/hashicorp/golang-lru/v2", []string{"sql", "core", "live", "store/segment"}},
