@@ -1,5 +1,3 @@
-// Package debug serves what people who run the server look at: Go's profiler,
-// on an address of its own that only this machine reaches.
 package debug
 
 import (

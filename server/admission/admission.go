@@ -1,0 +1,112 @@
+// Package admission decides whether the server takes a request now: rates by
+// user and by address, messages of a connection, and how many requests run
+// statements at a time. What is over a limit is refused at once, with the time
+// to come back, so that what is taken stays fast.
+package admission
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/limit"
+)
+
+// Control keeps the limits. It may be used from several goroutines. A nil
+// Control takes everything.
+type Control struct {
+	rate      atomic.Pointer[config.RateLimit]
+	users     *limit.Rates
+	addresses *limit.Rates
+	running   limit.Gate
+}
+
+// New makes a Control of [rate_limit] and [query] max_concurrent.
+func New(rate config.RateLimit, maxConcurrent int) *Control {
+	c := &Control{users: limit.NewRates(0, time.Second, 0), addresses: limit.NewRates(0, time.Second, 0)}
+	c.Reload(rate, maxConcurrent)
+	return c
+}
+
+// Reload takes changed limits. What was used up of the old ones stays used up.
+func (c *Control) Reload(rate config.RateLimit, maxConcurrent int) {
+	c.running.SetMost(maxConcurrent)
+	c.rate.Store(&rate)
+	users, addresses := rate.QueriesPerSecond, rate.AddressQueriesPerSecond
+	if !rate.Enabled {
+		users, addresses = 0, 0
+	}
+	c.users.Set(users, time.Second, rate.Burst)
+	c.addresses.Set(addresses, time.Second, rate.AddressBurst)
+}
+
+// Stranger takes a request of nobody in particular, such as one that failed to
+// authenticate.
+//
+// Errors: RATE_LIMITED.
+func (c *Control) Stranger(address string) error {
+	if c == nil {
+		return nil
+	}
+	if wait, ok := c.addresses.Allow(address); !ok {
+		return limit.Refuse(dberr.RateLimited, "Too many requests come from this address.", wait)
+	}
+	return nil
+}
+
+// Request takes a request of a caller.
+//
+// Errors: RATE_LIMITED.
+func (c *Control) Request(p auth.Principal, address string) error {
+	if c == nil || c.exempt(p) {
+		return nil
+	}
+	if err := c.Stranger(address); err != nil {
+		return err
+	}
+	if wait, ok := c.users.Allow(string(p.User)); !ok {
+		return limit.Refuse(dberr.RateLimited, "Too many requests of this user.", wait)
+	}
+	return nil
+}
+
+func (c *Control) exempt(p auth.Principal) bool { return p.Bypass && c.rate.Load().BypassExempt }
+
+// Messages is the limit of what a caller sends on one connection.
+func (c *Control) Messages(p auth.Principal) limit.Rate {
+	if c == nil || c.exempt(p) {
+		return limit.Rate{}
+	}
+	r := c.rate.Load()
+	if !r.Enabled {
+		return limit.Rate{}
+	}
+	return limit.NewRate(r.MessagesPerSecond, time.Second, 2*r.MessagesPerSecond)
+}
+
+// Enter takes the work of a request, which Leave ends.
+//
+// Errors: RESOURCE_EXHAUSTED.
+func (c *Control) Enter() error {
+	if c == nil || c.running.Enter() {
+		return nil
+	}
+	return limit.Refuse(dberr.ResourceExhausted, "The server runs as many statements as it may.", time.Second)
+}
+
+// Leave ends what Enter took.
+func (c *Control) Leave() {
+	if c != nil {
+		c.running.Leave()
+	}
+}
+
+// Running is how many requests run statements now.
+func (c *Control) Running() int64 {
+	if c == nil {
+		return 0
+	}
+	return c.running.Running()
+}

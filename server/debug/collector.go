@@ -1,0 +1,110 @@
+package debug
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kalamdb/kalamdb/live"
+)
+
+// figure is one number that is read when metrics are collected.
+type figure struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	// engine says that it needs an open database.
+	engine bool
+	read   func(*Figures) float64
+}
+
+func gauge(name, help string, read func(*Figures) float64) figure {
+	return figure{prometheus.NewDesc("kalamdb_"+name, help, nil, nil), prometheus.GaugeValue, false, read}
+}
+
+func engineGauge(name, help string, read func(*Figures) float64) figure {
+	f := gauge(name, help, read)
+	f.engine = true
+	return f
+}
+
+func engineCounter(name, help string, read func(*Figures) float64) figure {
+	f := engineGauge(name, help, read)
+	f.kind = prometheus.CounterValue
+	return f
+}
+
+var figures = []figure{
+	gauge("connections", "Open TCP connections.", func(f *Figures) float64 { return float64(f.Connections) }),
+	gauge("websocket_connections", "Open WebSocket connections.", func(f *Figures) float64 { return float64(f.WebSockets) }),
+	{prometheus.NewDesc("kalamdb_connections_refused_total", "Connections that were closed because there were too many.", nil, nil),
+		prometheus.CounterValue, false, func(f *Figures) float64 { return float64(f.RefusedConnections) }},
+	gauge("requests_running", "Requests that run statements now.", func(f *Figures) float64 { return float64(f.Running) }),
+
+	engineGauge("uptime_seconds", "Time since the database was opened.", func(f *Figures) float64 { return f.Engine.Uptime.Seconds() }),
+	engineGauge("hot_bytes", "Bytes of the hot rows on their medium.", func(f *Figures) float64 { return float64(f.HotBytes) }),
+	engineGauge("sessions", "Sessions that are remembered.", func(f *Figures) float64 { return float64(f.Engine.Sessions) }),
+	engineGauge("plan_cache_entries", "Plans in the plan cache.", func(f *Figures) float64 { return float64(f.Engine.CachedPlans) }),
+	engineGauge("api_keys", "API keys.", func(f *Figures) float64 { return float64(f.Engine.APIKeys) }),
+	engineGauge("stream_rows", "Rows of STREAM tables in memory.", func(f *Figures) float64 { return float64(f.Engine.StreamRows) }),
+	engineGauge("stream_bytes", "Bytes of STREAM tables in memory.", func(f *Figures) float64 { return float64(f.Engine.StreamBytes) }),
+
+	engineCounter("commits_total", "Statements that changed rows durably.", func(f *Figures) float64 { return float64(f.Engine.Commit.Commits) }),
+	engineCounter("commit_batches_total", "Batches that they were written in, each with one sync.", func(f *Figures) float64 { return float64(f.Engine.Commit.Batches) }),
+	engineCounter("commit_write_seconds_total", "Time that writing and syncing batches took.", func(f *Figures) float64 { return f.Engine.Commit.WriteTime.Seconds() }),
+
+	engineGauge("subscriptions", "Live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Subscriptions) }),
+	engineGauge("live_topics", "Tables of a user that have live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Topics) }),
+	engineGauge("live_filters", "Distinct filters of live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Filters) }),
+	engineGauge("live_backlog_rows", "Changes that wait to be dispatched.", func(f *Figures) float64 { return float64(f.Engine.Live.BacklogRows) }),
+	engineGauge("live_backlog_bytes", "Bytes of changes that wait to be dispatched.", func(f *Figures) float64 { return float64(f.Engine.Live.BacklogBytes) }),
+	engineGauge("live_queued_bytes", "Bytes in the queues of live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.QueuedBytes) }),
+	engineCounter("live_changes_total", "Changes that were published.", func(f *Figures) float64 { return float64(f.Engine.Live.Published) }),
+	engineCounter("live_changes_routed_total", "Changes of tables that have live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Routed) }),
+	engineCounter("live_deliveries_total", "Messages that were put into queues.", func(f *Figures) float64 { return float64(f.Engine.Live.Deliveries) }),
+	engineCounter("live_rows_total", "Rows that clients took as changes.", func(f *Figures) float64 { return float64(f.Engine.Live.DeliveredRows) }),
+	engineCounter("live_rows_dropped_total", "Rows that queues of slow clients lost.", func(f *Figures) float64 { return float64(f.Engine.Live.DroppedRows) }),
+	engineCounter("live_resyncs_total", "How often slow clients were brought up to date.", func(f *Figures) float64 { return float64(f.Engine.Live.Resyncs) }),
+	engineCounter("subscriptions_started_total", "Live queries that were started.", func(f *Figures) float64 { return float64(f.Engine.Live.Registered) }),
+	engineCounter("subscriptions_refused_total", "Live queries that were refused for a limit.", func(f *Figures) float64 { return float64(f.Engine.Live.Refused) }),
+}
+
+var (
+	ended = prometheus.NewDesc("kalamdb_subscriptions_ended_total", "Live queries that ended, by reason.", []string{"reason"}, nil)
+	lag   = prometheus.NewDesc("kalamdb_live_latency_seconds", "Time from a commit to the reader of a live query.", nil, nil)
+)
+
+// collector reads the figures.
+type collector struct{ figures func() Figures }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range figures {
+		ch <- f.desc
+	}
+	ch <- ended
+	ch <- lag
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	now := c.figures()
+	for _, f := range figures {
+		if f.engine && now.Engine == nil {
+			continue
+		}
+		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.read(&now))
+	}
+	if now.Engine == nil {
+		return
+	}
+	l := &now.Engine.Live
+	for reason, n := range map[string]uint64{"killed": l.Killed, "slow_consumer": l.SlowClosed, "error": l.Failed, "other": l.OtherClosed} {
+		ch <- prometheus.MustNewConstMetric(ended, prometheus.CounterValue, float64(n), reason)
+	}
+	buckets := make(map[float64]uint64, len(live.LatencyBounds))
+	total := uint64(0)
+	for i, bound := range live.LatencyBounds {
+		total += l.Latency[i]
+		buckets[bound.Seconds()] = total
+	}
+	total += l.Latency[len(live.LatencyBounds)]
+	ch <- prometheus.MustNewConstHistogram(lag, total, l.LatencySum.Seconds(), buckets)
+}

@@ -1,0 +1,88 @@
+package debug
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/buildinfo"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/live"
+)
+
+func TestKindOf(t *testing.T) {
+	for sql, want := range map[string]Kind{
+		"select 1": KindSelect, " (\n(SELECT 1))": KindSelect, "WITH x AS (SELECT 1) SELECT 1": KindSelect, "VALUES (1)": KindSelect,
+		"-- a\n/* b */ INSERT INTO t": KindInsert, "Update t": KindUpdate, "DELETE FROM t": KindDelete, "TRUNCATE t": KindDelete,
+		"create table": KindDDL, "ALTER": KindDDL, "drop": KindDDL, "EXPLAIN SELECT 1": KindShow, "FLUSH ALL TABLES": KindFlush,
+		"": KindOther, "--": KindOther, "/*": KindOther, "selectx": KindOther, "creates_": KindOther, "SUBSCRIBE TO t": KindOther, "12": KindOther,
+	} {
+		if got := KindOf(sql); got != want {
+			t.Errorf("%q: %s, want %s", sql, got, want)
+		}
+	}
+}
+
+func scrape(t *testing.T, m *Metrics) string {
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	f := Figures{Connections: 7}
+	m := NewMetrics(buildinfo.Info{Version: "1.2.3", Branch: "main", Commit: "abc"}, func() Figures { return f })
+	m.Request("/v1/api/sql", 200)
+	m.Statement("SELECT 1", 3*time.Millisecond)
+	m.Error(string(dberr.RateLimited))
+	text := scrape(t, m)
+	for _, want := range []string{
+		`kalamdb_http_requests_total{path="/v1/api/sql",status="200"} 1`,
+		`kalamdb_request_duration_seconds_bucket{kind="select",le="0.005"} 1`,
+		`kalamdb_request_duration_seconds_count{kind="insert"} 0`,
+		`kalamdb_errors_total{code="RATE_LIMITED"} 1`, `kalamdb_errors_total{code="INTERNAL"} 0`,
+		`kalamdb_build_info{branch="main",commit="abc",version="1.2.3"} 1`,
+		"kalamdb_connections 7", "go_goroutines ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "kalamdb_commits_total") {
+		t.Error("figures of a database that is not open")
+	}
+	st := core.Stats{Sessions: 3}
+	st.Commit.Commits, st.Commit.Batches = 40, 4
+	st.Live.Killed = 2
+	st.Live.Latency[0], st.Live.Latency[1], st.Live.Latency[len(live.LatencyBounds)] = 5, 6, 1
+	f.Engine, f.HotBytes = &st, 1<<20
+	text = scrape(t, m)
+	for _, want := range []string{
+		"kalamdb_commits_total 40", "kalamdb_commit_batches_total 4", "kalamdb_sessions 3", "kalamdb_hot_bytes 1.048576e+06",
+		`kalamdb_subscriptions_ended_total{reason="killed"} 2`,
+		`kalamdb_live_latency_seconds_bucket{le="0.0001"} 5`, `kalamdb_live_latency_seconds_bucket{le="0.00025"} 11`,
+		"kalamdb_live_latency_seconds_count 12",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	var none *Metrics
+	none.Request("x", 1)
+	none.Statement("x", 1)
+	none.Error("x")
+}
+
+func BenchmarkStatement(b *testing.B) {
+	m := NewMetrics(buildinfo.Info{}, func() Figures { return Figures{} })
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Statement("SELECT * FROM app.t WHERE id = $1", time.Millisecond)
+		m.Request("/v1/api/sql", 200)
+	}
+}
