@@ -337,38 +337,77 @@ func (a *floatSumAgg) Result(g int) (sqltype.Value, error) {
 
 func (a *floatSumAgg) Size() int { return 16 * cap(a.n) }
 
-type decimalGroup struct {
-	sum decimal.Decimal
-	n   int64
+// decimalSumAgg is sum and avg of DECIMAL. The scale of a sum is the largest
+// that came.
+type decimalSumAgg struct {
+	avg bool
+	sum []decimal.Decimal
+	n   []int64
 }
 
-func decimalSum(avg bool) AggState {
-	return &rowAgg[decimalGroup]{
-		strict: true,
-		add: func(g *decimalGroup, args []sqltype.Value) error {
-			sum, err := g.sum.Add(args[0].Decimal())
-			g.sum = sum
-			g.n++
-			return decimalErr(err)
-		},
-		merge: func(into, from *decimalGroup) error {
-			sum, err := into.sum.Add(from.sum)
-			into.sum = sum
-			into.n += from.n
-			return decimalErr(err)
-		},
-		result: func(g *decimalGroup) (sqltype.Value, error) {
-			switch {
-			case g.n == 0:
-				return sqltype.NullOf(sqltype.Decimal), nil
-			case !avg:
-				return sqltype.NewDecimal(g.sum), nil
-			}
-			q, err := g.sum.Quo(decimal.New(g.n, 0))
-			return sqltype.NewDecimal(q), decimalErr(err)
-		},
+func decimalSum(avg bool) AggState { return &decimalSumAgg{avg: avg} }
+
+func (a *decimalSumAgg) Grow(n int) { a.sum, a.n = grown(a.sum, n), grown(a.n, n) }
+
+func (a *decimalSumAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, groups []int32) error {
+	v := args[0]
+	rows := n
+	if sel != nil {
+		rows = len(sel)
 	}
+	for k := range rows {
+		i := k
+		if sel != nil {
+			i = int(sel[k])
+		}
+		p := v.Index(i)
+		if v.Valid != nil && !v.Valid.Get(p) {
+			continue
+		}
+		g := 0
+		if groups != nil {
+			g = int(groups[k])
+		}
+		a.n[g]++
+		if d, ok := addShort(a.sum[g], v.Decimals[p]); ok {
+			a.sum[g] = d
+			continue
+		}
+		d, err := a.sum[g].Add(v.Decimals[p])
+		if err != nil {
+			return decimalErr(err)
+		}
+		a.sum[g] = d
+	}
+	return nil
 }
+
+func (a *decimalSumAgg) Merge(other AggState, groups []int32) error {
+	o := other.(*decimalSumAgg)
+	for i := range o.n {
+		g := groups[i]
+		d, err := a.sum[g].Add(o.sum[i])
+		if err != nil {
+			return decimalErr(err)
+		}
+		a.sum[g] = d
+		a.n[g] += o.n[i]
+	}
+	return nil
+}
+
+func (a *decimalSumAgg) Result(g int) (sqltype.Value, error) {
+	switch {
+	case a.n[g] == 0:
+		return sqltype.NullOf(sqltype.Decimal), nil
+	case !a.avg:
+		return sqltype.NewDecimal(a.sum[g]), nil
+	}
+	q, err := a.sum[g].Quo(decimal.New(a.n[g], 0))
+	return sqltype.NewDecimal(q), decimalErr(err)
+}
+
+func (a *decimalSumAgg) Size() int { return 32 * cap(a.n) }
 
 type intervalGroup struct {
 	sum sqltype.IntervalValue

@@ -46,14 +46,14 @@ func init() {
 	floatSigs(arithmetic, "(double, float) double", sqltype.Double)
 	arithmetic.def("%(double, double) double", "Gives the remainder of a division, with the sign of the dividend.", floatMod)
 
-	dec := func(op string, doc string, f func(a, b decimal.Decimal) (decimal.Decimal, error)) {
-		arithmetic.def(op+"(decimal, decimal) decimal", doc, decimalOp(f), kernel(decimalKernel(f)))
+	dec := func(op string, doc string, f func(a, b decimal.Decimal) (decimal.Decimal, error), k Kernel) {
+		arithmetic.def(op+"(decimal, decimal) decimal", doc, decimalOp(f), kernel(k))
 	}
-	dec("+", "Adds two numbers.", decimal.Decimal.Add)
-	dec("-", "Subtracts the second number from the first.", decimal.Decimal.Sub)
-	dec("*", "Multiplies two numbers.", decimal.Decimal.Mul)
-	dec("/", "Divides, with at least 16 significant digits.", decimal.Decimal.Quo)
-	dec("%", "Gives the remainder of a division, with the sign of the dividend.", decimal.Decimal.Rem)
+	dec("+", "Adds two numbers.", decimal.Decimal.Add, addDecimals)
+	dec("-", "Subtracts the second number from the first.", decimal.Decimal.Sub, subDecimals)
+	dec("*", "Multiplies two numbers.", decimal.Decimal.Mul, mulDecimals)
+	dec("/", "Divides, with at least 16 significant digits.", decimal.Decimal.Quo, decimalKernel(decimal.Decimal.Quo))
+	dec("%", "Gives the remainder of a division, with the sign of the dividend.", decimal.Decimal.Rem, decimalKernel(decimal.Decimal.Rem))
 	arithmetic.def("-(decimal) decimal", "Negates a number.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		return sqltype.NewDecimal(a[0].Decimal().Neg()), nil
 	})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -255,6 +256,9 @@ func compareSelect(op ast.Op, l, r *vector.Vector, sel, dst []int32) []int32 {
 			return sqltype.CompareFloat(l.Floats[i], r.Floats[r.Index(int(i))])
 		})
 	case sqltype.PhysDecimal:
+		if r.Const && len(sel) > 0 {
+			return selectDecimalConst(op, l.Decimals, r.Decimals[0], sel, dst)
+		}
 		return selectBy(op, sel, dst, func(i int32) int {
 			return l.Decimals[i].Cmp(r.Decimals[r.Index(int(i))])
 		})
@@ -267,6 +271,25 @@ func compareSelect(op ast.Op, l, r *vector.Vector, sel, dst []int32) []int32 {
 		return selectTextConst(op, l, r.Str(0), sel, dst)
 	}
 	return selectBy(op, sel, dst, func(i int32) int { return strings.Compare(l.Str(int(i)), r.Str(int(i))) })
+}
+
+// selectDecimalConst compares with one value, brought to the scale that the
+// first number has: those of a column mostly have one.
+func selectDecimalConst(op ast.Op, a []decimal.Decimal, c decimal.Decimal, sel, dst []int32) []int32 {
+	scale := a[sel[0]].Scale()
+	d, err := c.Rescale(scale)
+	ch, cl := d.Parts()
+	if err != nil || d.Cmp(c) != 0 || int64(cl)>>63 != ch {
+		return selectBy(op, sel, dst, func(i int32) int { return a[i].Cmp(c) })
+	}
+	y := int64(cl)
+	return selectBy(op, sel, dst, func(i int32) int {
+		h, l := a[i].Parts()
+		if x := int64(l); x>>63 == h && a[i].Scale() == scale {
+			return cmp.Compare(x, y)
+		}
+		return a[i].Cmp(c)
+	})
 }
 
 func boolRank(b bool) int {

@@ -1,6 +1,9 @@
 package expr
 
 import (
+	"math"
+
+	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -29,6 +32,20 @@ func castKernel(m *scratch, v *vector.Vector, from, to sqltype.Type, sel []int32
 		c := *v
 		c.Type = to
 		return &c, true, nil
+	case from.Kind.IsInteger() && to.Kind == sqltype.Decimal && to.Precision == 0:
+		out = m.out(to, n)
+		out.Valid = v.Valid
+		each(sel, n, func(i int) { out.Decimals[i] = decimal.New(v.Ints[i], 0) })
+		return out, true, nil
+	case from.Kind == sqltype.Date && to.Kind == sqltype.Timestamp:
+		const day, last = 86_400_000_000, math.MaxInt64/86_400_000_000 - 1
+		if outOfRange(v, sel, n, -last, last) {
+			return nil, false, nil // infinity, or an error
+		}
+		out = m.out(to, n)
+		out.Valid = v.Valid
+		each(sel, n, func(i int) { out.Ints[i] = v.Ints[i] * day })
+		return out, true, nil
 	case from.Kind == sqltype.JSON && to.Kind == sqltype.Text && to.Precision == 0:
 		c := *v
 		c.Type = to
@@ -38,8 +55,7 @@ func castKernel(m *scratch, v *vector.Vector, from, to sqltype.Type, sel []int32
 }
 
 func widens(from, to sqltype.Kind) bool {
-	rank := map[sqltype.Kind]int{sqltype.SmallInt: 1, sqltype.Integer: 2, sqltype.BigInt: 3}
-	return rank[from] <= rank[to]
+	return from == to || to == sqltype.BigInt || from == sqltype.SmallInt
 }
 
 func outOfRange(v *vector.Vector, sel []int32, n int, lo, hi int64) bool {
