@@ -87,9 +87,10 @@ func statistic(signatures, doc string, pair bool, f func(m *moments) (v float64,
 }
 
 func init() {
-	one := func(names []string, doc string, f func(m *moments) (float64, bool)) {
+	one := func(names []string, doc string, ofSample, ofRoot bool, f func(m *moments) (float64, bool)) {
 		for _, n := range names {
-			statistic(n+"(smallint) decimal; "+n+"(int) decimal; "+n+"(bigint) decimal; "+n+"(decimal) decimal; "+n+"(float) double; "+n+"(double) double", doc, false, f)
+			statistic(n+"(float) double; "+n+"(double) double", doc, false, f)
+			exactStatistic(n, doc, ofSample, ofRoot)
 		}
 	}
 	sample := func(m *moments) (float64, bool) { return m.sxx / (m.n - 1), m.n > 1 }
@@ -100,10 +101,10 @@ func init() {
 			return math.Sqrt(v), ok
 		}
 	}
-	one([]string{"stddev", "stddev_samp"}, "Gives the standard deviation of a sample.", root(sample))
-	one([]string{"stddev_pop"}, "Gives the standard deviation of a whole population.", root(population))
-	one([]string{"variance", "var_samp"}, "Gives the variance of a sample.", sample)
-	one([]string{"var_pop"}, "Gives the variance of a whole population.", population)
+	one([]string{"stddev", "stddev_samp"}, "Gives the standard deviation of a sample.", true, true, root(sample))
+	one([]string{"stddev_pop"}, "Gives the standard deviation of a whole population.", false, true, root(population))
+	one([]string{"variance", "var_samp"}, "Gives the variance of a sample.", true, false, sample)
+	one([]string{"var_pop"}, "Gives the variance of a whole population.", false, false, population)
 
 	two := func(name, doc string, f func(m *moments) (float64, bool)) {
 		statistic(name+"(double, double) double", doc, true, f)

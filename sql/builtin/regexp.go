@@ -122,6 +122,8 @@ func translateRegexp(p string, extended bool) string {
 				b.WriteByte(e)
 			case e == 'y', e == 'm', e == 'M':
 				b.WriteString(`\b`)
+			case e == 'b':
+				b.WriteString(`\x08`) // a backspace
 			case e == 'Y':
 				b.WriteString(`\B`)
 			case e == 'Z':
