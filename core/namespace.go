@@ -9,6 +9,7 @@ import (
 	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
 // optionText is an option's value as a text.
@@ -79,15 +80,20 @@ func (st *statement) alterNamespace(ctx context.Context, x *ast.AlterNamespace) 
 
 func (st *statement) dropNamespace(ctx context.Context, x *ast.DropNamespace) error {
 	dropped := false
+	var tables []*ddl.Table
 	_, err := st.s.e.store.Define(ctx, func(e *catalog.Edit) error {
 		var err error
 		if dropped, err = e.DropNamespace(ident.NamespaceID(x.Name.Name), x.Cascade, x.IfExists); err != nil {
 			return err
 		}
+		tables = e.Dropped()
 		return st.s.e.unsubscribed(e)
 	})
 	if err != nil {
 		return st.at(err, x.Name.Pos)
+	}
+	for _, t := range tables {
+		st.s.e.sessions.Forget(t.ID)
 	}
 	if !dropped {
 		return st.answer(fmt.Sprintf("Namespace %s does not exist", x.Name.Name))

@@ -202,7 +202,7 @@ func (st *statement) dropTable(ctx context.Context, x *ast.DropTable) error {
 		return err
 	}
 	for _, t := range dropped {
-		st.s.state.Forget(t.ID)
+		st.s.e.sessions.Forget(t.ID)
 	}
 	switch len(dropped) {
 	case 0:

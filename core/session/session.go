@@ -105,6 +105,13 @@ func (m *Manager) Clear() {
 	}
 }
 
+// Forget makes every session forget a table that is gone.
+func (m *Manager) Forget(id ident.TableID) {
+	for _, s := range m.all() {
+		s.forget(id)
+	}
+}
+
 func (m *Manager) all() []*Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -203,8 +210,7 @@ func (s *Session) Clear() {
 	clear(s.tables)
 }
 
-// Forget drops what the session knows of a table that is gone.
-func (s *Session) Forget(id ident.TableID) {
+func (s *Session) forget(id ident.TableID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tables, id)

@@ -67,9 +67,14 @@ func TestTables(t *testing.T) {
 	if in := s.Info(); in.Hits != 2 || in.Misses != 6 || in.CachedTables != 1 {
 		t.Errorf("%+v", in)
 	}
-	s.Forget(2)
-	if in := s.Info(); in.CachedTables != 0 {
-		t.Errorf("%+v", in)
+	bob, carl := m.Get("bob", ""), m.Get("carl", "")
+	bob.Touch(two, now)
+	carl.Touch(two, now)
+	m.Forget(2)
+	for _, s := range []*Session{bob, carl} {
+		if in := s.Info(); in.CachedTables != 0 {
+			t.Errorf("a table that is gone is known: %+v", in)
+		}
 	}
 }
 
