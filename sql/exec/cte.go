@@ -95,7 +95,7 @@ func (s *cteState) more(ctx context.Context, r *run, chunk int) (bool, error) {
 			for i := range all {
 				all[i] = i
 			}
-			s.seen = &bytesGrouper{cols: all, groups: map[string]int32{}}
+			s.seen = &bytesGrouper{cols: all, keys: newKeyTable()}
 		}
 		if err := s.drain(ctx, r, s.def.in); err != nil {
 			return false, err

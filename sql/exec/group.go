@@ -25,10 +25,10 @@ func newGrouper(cols []int, types []sqltype.Type) grouper {
 		case sqltype.PhysInt:
 			return newIntGrouper(cols[0])
 		case sqltype.PhysString:
-			return &stringGrouper{col: cols[0], groups: map[string]int32{}, null: -1}
+			return &stringGrouper{col: cols[0], keys: newKeyTable(), null: -1}
 		}
 	}
-	return &bytesGrouper{cols: cols, groups: map[string]int32{}}
+	return &bytesGrouper{cols: cols, keys: newKeyTable()}
 }
 
 // intGrouper is an open-addressing table of integers.
@@ -113,15 +113,16 @@ func (g *intGrouper) assign(b *vector.Batch, groups []int32, fresh []int32) []in
 
 // stringGrouper is for one text key.
 type stringGrouper struct {
-	col    int
-	groups map[string]int32
-	null   int32
+	col  int
+	keys *keyTable
+	null int32
+	// groups are the groups of the keys: a NULL among them shifts numbers.
+	groups []int32
 	n      int
-	bytes  int64
 }
 
 func (g *stringGrouper) len() int    { return g.n }
-func (g *stringGrouper) size() int64 { return g.bytes + int64(g.n)*40 }
+func (g *stringGrouper) size() int64 { return g.keys.size() + int64(cap(g.groups))*4 }
 
 func (g *stringGrouper) assign(b *vector.Batch, groups []int32, fresh []int32) []int32 {
 	v := b.Cols[g.col]
@@ -136,31 +137,26 @@ func (g *stringGrouper) assign(b *vector.Batch, groups []int32, fresh []int32) [
 			groups[i] = g.null
 			continue
 		}
-		key := v.Data[v.Offsets[row]:v.Offsets[row+1]]
-		n, ok := g.groups[string(key)]
-		if !ok {
-			n = int32(g.n)
+		n, isNew := g.keys.add(v.Data[v.Offsets[row]:v.Offsets[row+1]])
+		if isNew {
+			g.groups = append(g.groups, int32(g.n))
 			g.n++
-			g.groups[string(key)] = n
-			g.bytes += int64(len(key))
 			fresh = append(fresh, int32(i))
 		}
-		groups[i] = n
+		groups[i] = g.groups[n]
 	}
 	return fresh
 }
 
-// bytesGrouper is for any key: its columns' values as bytes. set, when it is
-// not negative, stands in front of them.
+// bytesGrouper is for any key: its columns' values as bytes.
 type bytesGrouper struct {
-	cols   []int
-	groups map[string]int32
-	bytes  int64
-	key    []byte
+	cols []int
+	keys *keyTable
+	key  []byte
 }
 
-func (g *bytesGrouper) len() int    { return len(g.groups) }
-func (g *bytesGrouper) size() int64 { return g.bytes + int64(len(g.groups))*40 }
+func (g *bytesGrouper) len() int    { return g.keys.len() }
+func (g *bytesGrouper) size() int64 { return g.keys.size() }
 
 func (g *bytesGrouper) assign(b *vector.Batch, groups []int32, fresh []int32) []int32 {
 	for i := range groups {
@@ -169,11 +165,8 @@ func (g *bytesGrouper) assign(b *vector.Batch, groups []int32, fresh []int32) []
 		for _, c := range g.cols {
 			g.key = appendEqKey(g.key, b.Cols[c], row)
 		}
-		n, ok := g.groups[string(g.key)]
-		if !ok {
-			n = int32(len(g.groups))
-			g.groups[string(g.key)] = n
-			g.bytes += int64(len(g.key))
+		n, isNew := g.keys.add(g.key)
+		if isNew {
 			fresh = append(fresh, int32(i))
 		}
 		groups[i] = n

@@ -82,11 +82,11 @@ type joinOp struct {
 	refs    []ref
 	// rows counts the right rows.
 	rows int
-	// heads finds the first row of a key, next the one after each row; both
-	// count from 1, 0 is none.
-	heads map[string]int32
+	// heads are the first rows of the keys that bytes or ints number, next the
+	// one after each row; both count from 1, 0 is none.
+	heads []int32
+	bytes *keyTable
 	ints  *intGrouper
-	intAt []int32
 	next  []int32
 	// nullKeys says that a right row has a NULL key.
 	nullKeys bool
@@ -138,7 +138,7 @@ func (o *joinOp) build(ctx context.Context) error {
 	if intKey {
 		o.ints = newIntGrouper(0)
 	} else if keyed {
-		o.heads = map[string]int32{}
+		o.bytes = newKeyTable()
 	}
 	keys := make([]*vector.Vector, len(o.rightEval))
 	// A mark that the keys alone decide needs no rows.
@@ -185,16 +185,16 @@ func (o *joinOp) build(ctx context.Context) error {
 			}
 			kb := vector.NewBatch(keys, c.Len())
 			fresh = o.ints.assign(kb, groups[:c.Len()], fresh[:0])
-			for len(o.intAt) < o.ints.n {
-				o.intAt = append(o.intAt, 0)
+			for len(o.heads) < o.ints.n {
+				o.heads = append(o.heads, 0)
 			}
 			for i, g := range groups[:c.Len()] {
 				if keys[0].IsNull(i) {
 					o.nullKeys = true
 					continue
 				}
-				o.next[base+int32(i)] = o.intAt[g]
-				o.intAt[g] = base + int32(i) + 1
+				o.next[base+int32(i)] = o.heads[g]
+				o.heads[g] = base + int32(i) + 1
 			}
 		} else {
 			for i := range c.Len() {
@@ -203,14 +203,15 @@ func (o *joinOp) build(ctx context.Context) error {
 					o.nullKeys = true
 					continue
 				}
-				o.next[base+int32(i)] = o.heads[string(key)]
-				o.heads[string(key)] = base + int32(i) + 1
+				n, fresh := o.bytes.add(key)
+				if fresh {
+					o.heads = append(o.heads, 0)
+				}
+				o.next[base+int32(i)] = o.heads[n]
+				o.heads[n] = base + int32(i) + 1
 			}
 		}
-		size := int64(len(o.refs))*8 + int64(len(o.next))*4 + int64(len(o.heads))*48
-		if o.ints != nil {
-			size += o.ints.size()
-		}
+		size := int64(len(o.refs))*8 + int64(len(o.next)+len(o.heads))*4 + o.tableSize()
 		if err := o.mem.set(size); err != nil {
 			return err
 		}
@@ -236,23 +237,31 @@ func (o *joinOp) addKeys(b *vector.Batch, keys []*vector.Vector, groups, fresh *
 	if o.ints != nil {
 		*groups = resize(*groups, b.Rows())
 		*fresh = o.ints.assign(kb, *groups, (*fresh)[:0])
-		for len(o.intAt) < o.ints.n {
-			o.intAt = append(o.intAt, 1)
+		for len(o.heads) < o.ints.n {
+			o.heads = append(o.heads, 1)
 		}
 		o.nullKeys = o.ints.null >= 0
-		return o.mem.set(o.ints.size() + int64(len(o.intAt))*4)
+		return o.mem.set(o.tableSize() + int64(len(o.heads))*4)
 	}
-	var size int64
 	for i := range b.Rows() {
 		key, null := o.encode(keys, b.Row(i))
 		if null {
 			o.nullKeys = true
-		} else if o.heads[string(key)] == 0 {
-			o.heads[string(key)] = 1
-			size += int64(len(key)) + 40
+		} else if _, fresh := o.bytes.add(key); fresh {
+			o.heads = append(o.heads, 1)
 		}
 	}
-	return o.mem.add(size)
+	return o.mem.set(o.tableSize() + int64(len(o.heads))*4)
+}
+
+func (o *joinOp) tableSize() int64 {
+	switch {
+	case o.ints != nil:
+		return o.ints.size()
+	case o.bytes != nil:
+		return o.bytes.size()
+	}
+	return 0
 }
 
 // encode makes the bytes of a row's keys; null says that one is NULL.
@@ -297,10 +306,11 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 				continue
 			}
 			key, null := o.encode(keys, row)
+			o.probeKey[i] = 0
 			if null {
 				o.probeKey[i] = -1
-			} else {
-				o.probeKey[i] = keyState(o.heads[string(key)])
+			} else if n := o.bytes.find(key); n >= 0 {
+				o.probeKey[i] = keyState(o.heads[n])
 			}
 		}
 	}
@@ -330,7 +340,7 @@ func (o *joinOp) findInt(v *vector.Vector, row int) keyState {
 		case s.group == 0:
 			return 0
 		case s.key == key:
-			return keyState(o.intAt[s.group-1])
+			return keyState(o.heads[s.group-1])
 		}
 		at = (at + 1) & (len(o.ints.slots) - 1)
 	}
