@@ -153,6 +153,11 @@ func (a *Authenticator) Local(r *http.Request) bool {
 	return b.Refuses(r) == ""
 }
 
+// Presents tells whether a request has credentials, good or bad.
+func (*Authenticator) Presents(r *http.Request) bool {
+	return len(r.Header[headerAuthorization]) > 0 || len(r.Header[headerAPIKey]) > 0
+}
+
 // Valid tells whether a principal's credentials are still good.
 func (a *Authenticator) Valid(p Principal) bool {
 	return p.KeyID == "" || a.keys.HasAPIKey(p.KeyID)

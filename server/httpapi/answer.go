@@ -13,6 +13,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/debug"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -42,6 +43,7 @@ var buffers = sync.Pool{New: func() any {
 type answer struct {
 	w       http.ResponseWriter
 	log     *slog.Logger
+	metrics *debug.Metrics
 	request string // the SQL text
 	format  wireconv.Format
 	shapes  *shapeCache
@@ -62,8 +64,8 @@ type answer struct {
 
 var _ core.Sink = (*answer)(nil)
 
-func newAnswer(w http.ResponseWriter, log *slog.Logger, shapes *shapeCache, start time.Time) *answer {
-	a := &answer{w: w, log: log, shapes: shapes, start: start, limit: firstBuffer}
+func newAnswer(w http.ResponseWriter, h *Handler, start time.Time) *answer {
+	a := &answer{w: w, log: h.log, metrics: h.o.Metrics, shapes: &h.shapes, start: start, limit: firstBuffer}
 	a.pooled = buffers.Get().(*[]byte)
 	a.buf = append((*a.pooled)[:0], make([]byte, headRoom)...)
 	return a
@@ -172,6 +174,7 @@ func (a *answer) finish(ctx context.Context, err error) {
 		return
 	}
 	took := time.Since(a.start)
+	a.metrics.Statement(a.request, took)
 	if err == nil {
 		if a.sent {
 			a.buf = append(wireconv.AppendMS(append(a.buf, `],"status":"success","took_ms":`...), took), '}', '\n')
@@ -183,6 +186,7 @@ func (a *answer) finish(ctx context.Context, err error) {
 		return
 	}
 	f := a.failure(ctx, err)
+	a.metrics.Error(f.Code)
 	if a.sent {
 		if a.enc != nil {
 			a.buf = strconv.AppendInt(append(a.buf, `],"row_count":`...), a.rows, 10)

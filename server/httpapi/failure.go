@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/server/limit"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -15,6 +16,10 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 // refuse is fail with an HTTP status other than that of the error's code.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
 	f := wireconv.Failure(r.Context(), h.log, err)
+	h.o.Metrics.Error(f.Code)
+	if wait, ok := limit.Wait(err); ok {
+		w.Header().Set("Retry-After", limit.RetryAfter(wait))
+	}
 	if status == 0 {
 		status = dberr.Code(f.Code).Info().HTTPStatus
 	}

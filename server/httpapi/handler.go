@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	rtdebug "runtime/debug"
 	"sync"
 	"time"
 
@@ -15,7 +15,9 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/admission"
 	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/debug"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -42,10 +44,15 @@ type Options struct {
 	Auth   *auth.Authenticator
 	// WebSocket answers the WebSocket paths.
 	WebSocket http.Handler
-	// Metrics answers /metrics; nil: there is none.
-	Metrics http.Handler
-	Build   buildinfo.Info
-	Logger  *slog.Logger
+	// Admission has the limits; nil: there are none.
+	Admission *admission.Control
+	// Metrics counts what happens; nil: nothing is counted.
+	Metrics *debug.Metrics
+	// ServeMetrics serves Metrics at /metrics: to callers on this machine, to
+	// the roles service and admin, and with PublicMetrics to everybody.
+	ServeMetrics, PublicMetrics bool
+	Build                       buildinfo.Info
+	Logger                      *slog.Logger
 }
 
 // Handler answers all HTTP requests. It starts in the state "starting", in
@@ -104,8 +111,8 @@ func New(o Options) *Handler {
 		ws := route{"GET", func(m string) bool { return m == http.MethodGet }, h.serveWebSocket}
 		h.routes[wire.PathWS], h.routes[wire.PathWSAlias] = ws, ws
 	}
-	if o.Metrics != nil {
-		h.routes[wire.PathMetrics] = get(o.Metrics.ServeHTTP)
+	if o.Metrics != nil && o.ServeMetrics {
+		h.routes[wire.PathMetrics] = get(h.serveMetrics(o.Metrics.Handler()))
 	}
 	return h
 }
@@ -168,10 +175,11 @@ var errDraining = dberr.New(dberr.StorageUnavailable, "The server is shutting do
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
+	rt, found := h.routes[r.URL.Path]
+	defer h.count(rec, r, found)
 	defer h.recover(rec, r)
 	header := w.Header()
 	header["X-Content-Type-Options"] = nosniff
-	rt, found := h.routes[r.URL.Path]
 	if h.cors(rec, r, rt) {
 		return
 	}
@@ -185,6 +193,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		rt.serve(rec, r)
 	}
+}
+
+// count counts a request that is answered.
+func (h *Handler) count(w *recorder, r *http.Request, found bool) {
+	path := "other"
+	if found {
+		path = r.URL.Path
+	}
+	h.o.Metrics.Request(path, w.status)
 }
 
 // Header values that every answer shares.
@@ -204,10 +221,11 @@ func (h *Handler) recover(w *recorder, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	id := wireconv.NewID()
-	h.log.ErrorContext(r.Context(), "panic in a request", "id", id, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	h.log.ErrorContext(r.Context(), "panic in a request", "id", id, "path", r.URL.Path, "panic", p, "stack", string(rtdebug.Stack()))
 	if w.wrote {
 		panic(http.ErrAbortHandler)
 	}
+	h.o.Metrics.Error(string(dberr.Internal))
 	wireconv.WriteFailure(w, http.StatusInternalServerError, 0, wireconv.InternalFailure(id))
 }
 
@@ -221,21 +239,26 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	h.o.WebSocket.ServeHTTP(w, r)
 }
 
-// recorder remembers whether an answer has begun.
+// recorder remembers whether an answer has begun, and with which status.
 type recorder struct {
 	http.ResponseWriter
-	wrote bool
+	wrote  bool
+	status int
 }
 
 // WriteHeader begins the answer.
 func (r *recorder) WriteHeader(status int) {
-	r.wrote = true
+	if !r.wrote {
+		r.wrote, r.status = true, status
+	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
 // Write begins or continues the answer.
 func (r *recorder) Write(b []byte) (int, error) {
-	r.wrote = true
+	if !r.wrote {
+		r.wrote, r.status = true, http.StatusOK
+	}
 	return r.ResponseWriter.Write(b)
 }
 

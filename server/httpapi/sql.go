@@ -17,6 +17,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -49,7 +50,7 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 	defer h.done()
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Server.RequestTimeout.Std())
 	defer cancel()
-	p, err := h.o.Auth.Request(r)
+	p, err := h.admit(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -59,7 +60,7 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 			WithHint("Send the header Content-Type: application/json."))
 		return
 	}
-	a := newAnswer(w, h.log, &h.shapes, start)
+	a := newAnswer(w, h, start)
 	defer a.release()
 	req, err := h.readSQL(w, r, a)
 	if err != nil {
@@ -76,8 +77,27 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	// Only now: a body that comes slowly must not keep others from running.
+	if err := h.o.Admission.Enter(); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	defer h.o.Admission.Leave()
 	a.timing = h.o.API.ReportExecutionTime
 	a.finish(ctx, session.Execute(ctx, req, a))
+}
+
+// admit authenticates a request and counts it against the limits.
+func (h *Handler) admit(r *http.Request) (auth.Principal, error) {
+	p, err := h.o.Auth.Request(r)
+	address := h.o.Auth.Address(r)
+	if err != nil {
+		if over := h.o.Admission.Stranger(address); over != nil {
+			err = over
+		}
+		return p, err
+	}
+	return p, h.o.Admission.Request(p, address)
 }
 
 // readSQL reads a request's body, and the answer's form from it.

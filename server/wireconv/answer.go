@@ -17,7 +17,10 @@ func SetStatusHeaders(header http.Header, status int) {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", `Bearer realm="kalamdb"`)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		header.Set("Retry-After", "1")
+		// Who knows better has set it already.
+		if header.Get("Retry-After") == "" {
+			header.Set("Retry-After", "1")
+		}
 	}
 }
 

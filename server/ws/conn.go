@@ -19,6 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/limit"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -33,6 +34,7 @@ type conn struct {
 	cork      *corkConn
 	id        ident.ConnectionID
 	remote    string
+	address   string // as limits count it
 	actAs     string
 	sessionID ident.SessionID
 	namespace ident.NamespaceID
@@ -46,6 +48,10 @@ type conn struct {
 	// Of the reading goroutine alone.
 	session   Session
 	principal auth.Principal
+	rate      limit.Rate // of what the client sends
+	excess    int        // how many messages in a row were beyond it
+
+	lost atomic.Bool // the credentials are not good any more
 
 	out   sync.Mutex // held while a message is written; guards sub.gone
 	frame []byte     // the message that is being written
@@ -56,6 +62,7 @@ type conn struct {
 	pump    sync.WaitGroup
 	empty   chan struct{} // told when the last of subs goes
 	beat    *time.Timer
+	grant   grant
 }
 
 // run reads the connection to its end.
@@ -67,13 +74,25 @@ func (c *conn) run() {
 	if c.session == nil && !c.firstMessage() {
 		return
 	}
+	c.watch()
 	c.ws.SetReadLimit(c.srv.limit)
 	for {
 		data, ok := c.read()
 		if !ok {
 			return
 		}
-		c.handle(data)
+		var over error
+		if wait, ok := c.rate.Allow(); ok {
+			c.excess = 0
+		} else {
+			over = limit.Refuse(dberr.RateLimited, "The client sends too many messages on this connection.", wait)
+			if c.excess++; c.excess > maxExcess {
+				c.fail("", over)
+				c.leave(websocket.StatusPolicyViolation, "too many messages")
+				return
+			}
+		}
+		c.handle(data, over)
 	}
 }
 
@@ -92,6 +111,7 @@ func (c *conn) end() {
 	c.cancel(net.ErrClosed)
 	c.mu.Lock()
 	c.beat.Stop()
+	c.grant.stop()
 	subs := make([]*live.Subscription, 0, len(c.subs))
 	for _, s := range c.subs {
 		if s.live != nil {
@@ -194,9 +214,8 @@ func (c *conn) abort() { _ = c.cork.Conn.Close() }
 // authenticate takes the token of a message. On a connection that has live
 // queries it may renew who the client is, not change it.
 func (c *conn) authenticate(token string) error {
-	p, err := c.srv.o.Auth.Token(c.ctx, c.remote, token, c.actAs)
+	p, err := c.srv.o.Auth.Token(c.ctx, c.address, token, c.actAs)
 	if err != nil {
-		c.log.Info("authentication failed", "remote", c.remote, "code", string(dberr.CodeOf(err)))
 		return err
 	}
 	if c.session != nil && (p.User != c.principal.User || p.Role != c.principal.Role) {
@@ -211,6 +230,7 @@ func (c *conn) authenticate(token string) error {
 	if err := c.authenticated(p); err != nil {
 		return err
 	}
+	c.watch()
 	c.send(func(b []byte) []byte {
 		b = append(b, `{"type":"authenticated","user_id":`...)
 		return append(wireconv.AppendString(b, string(p.User)), '}')
@@ -227,15 +247,29 @@ func (c *conn) authenticated(p auth.Principal) error {
 	if err != nil {
 		return err
 	}
-	c.session, c.principal = session, p
+	c.session, c.principal, c.rate = session, p, c.srv.o.Admission.Messages(p)
 	return nil
 }
 
-// handle answers one message of an authenticated client.
-func (c *conn) handle(data []byte) {
+// maxExcess is how many messages in a row may be beyond the rate before the
+// connection is closed.
+const maxExcess = 1000
+
+// handle answers one message of an authenticated client; over is why it is not
+// taken, or nil.
+func (c *conn) handle(data []byte, over error) {
 	var m wire.ClientMessage
 	if err := json.Unmarshal(data, &m); err != nil {
 		c.fail("", dberr.New(dberr.InvalidJSON, "The message is not a JSON object of the protocol."))
+		return
+	}
+	if over != nil {
+		if len(m.Subscriptions) == 0 {
+			c.fail(wireconv.Clip(m.SubscriptionID, maxSubscriptionID), over)
+		}
+		for i := range m.Subscriptions {
+			c.fail(wireconv.Clip(m.Subscriptions[i].ID, maxSubscriptionID), over)
+		}
 		return
 	}
 	switch {
@@ -298,6 +332,7 @@ func (c *conn) fail(id string, err error) {
 }
 
 func (c *conn) sendError(id string, f wire.Error) {
+	c.srv.o.Metrics.Error(f.Code)
 	c.send(func(b []byte) []byte { return appendError(b, id, f) })
 }
 

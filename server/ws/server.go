@@ -17,7 +17,10 @@ import (
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/live"
+	"github.com/kalamdb/kalamdb/server/admission"
 	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/debug"
+	"github.com/kalamdb/kalamdb/server/limit"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -52,7 +55,11 @@ type Options struct {
 	MaxBody        config.Size
 	AllowedOrigins []string
 	Auth           *auth.Authenticator
-	Logger         *slog.Logger
+	// Admission has the limits; nil: there are none.
+	Admission *admission.Control
+	// Metrics counts errors; nil: nothing is counted.
+	Metrics *debug.Metrics
+	Logger  *slog.Logger
 	// AuthTimeout overrides the constant; 0 does not.
 	AuthTimeout time.Duration
 }
@@ -169,7 +176,7 @@ func (s *Server) prepare(r *http.Request) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{
-		srv: s, id: ident.ConnectionID(wireconv.NewID()), remote: r.RemoteAddr, sessionID: session,
+		srv: s, id: ident.ConnectionID(wireconv.NewID()), remote: r.RemoteAddr, address: s.o.Auth.Address(r), sessionID: session,
 		actAs: r.Header.Get(wire.HeaderUserID), subs: make(map[string]*sub), mux: live.NewMux(), empty: make(chan struct{}, 1),
 	}
 	if ns := r.Header.Get(wire.HeaderNamespace); ns != "" {
@@ -180,13 +187,33 @@ func (s *Server) prepare(r *http.Request) (*conn, error) {
 	c.log = s.log.With("connection", string(c.id))
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	p, err := s.o.Auth.Request(r)
-	switch {
-	case err == nil:
-		err = c.authenticated(p)
-	case errors.Is(err, auth.ErrNoCredentials):
-		return c, nil // its first message has them
+	if err != nil {
+		if over := s.o.Admission.Stranger(c.address); over != nil {
+			return nil, over
+		}
+		if errors.Is(err, auth.ErrNoCredentials) {
+			return c, nil // its first message has them
+		}
+		return nil, err
 	}
-	return c, err
+	if err := s.o.Admission.Request(p, c.address); err != nil {
+		return nil, err
+	}
+	return c, c.authenticated(p)
+}
+
+// Revoke ends the live queries of connections that came in with an API key that
+// is gone. It does not wait for their clients.
+func (s *Server) Revoke(keyID string) {
+	s.mu.Lock()
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.revoke(keyID)
+	}
 }
 
 func (s *Server) add(c *conn) bool {
@@ -209,6 +236,10 @@ func (s *Server) remove(c *conn) {
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
 	f := wireconv.Failure(r.Context(), s.log, err)
+	s.o.Metrics.Error(f.Code)
+	if wait, ok := limit.Wait(err); ok {
+		w.Header().Set("Retry-After", limit.RetryAfter(wait))
+	}
 	if status == 0 {
 		status = dberr.Code(f.Code).Info().HTTPStatus
 	}

@@ -40,6 +40,9 @@ type sub struct {
 // subscribe starts a live query.
 func (c *conn) subscribe(in *wire.Subscription) {
 	s, req, err := c.newSub(in)
+	if err == nil {
+		err = c.over()
+	}
 	if err != nil {
 		c.fail(wireconv.Clip(in.ID, maxSubscriptionID), err)
 		return
@@ -73,6 +76,9 @@ func (c *conn) subscribe(in *wire.Subscription) {
 	c.mu.Unlock()
 	c.send(func(b []byte) []byte { return appendAck(b, s, sub) })
 	close(s.acked)
+	if why := c.over(); why != nil {
+		c.endFor(s, why) // it came just too late to be ended with the others
+	}
 }
 
 // newSub checks a client's request.
@@ -237,7 +243,7 @@ func (c *conn) deliver(ls *live.Subscription, msg live.Message, err error) {
 	}
 	c.out.Lock()
 	defer c.out.Unlock()
-	if s.gone {
+	if s.gone || c.lost.Load() {
 		return
 	}
 	c.frame = s.appendMessage(c.frame[:0], msg)
