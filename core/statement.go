@@ -218,7 +218,7 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 		}
 	}
 	if err == nil {
-		err = e.store.Commit(ctx, st.s.principal.User, res.Writes)
+		err = e.store.Commit(ctx, state, st.s.principal.User, res.Writes)
 		if err == nil && isUsers {
 			e.endKeysOf(ctx, res.Writes)
 		}

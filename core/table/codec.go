@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/rowenc"
+	"github.com/kalamdb/kalamdb/store/segment"
 )
 
 // codecs keeps what is prepared once for a table's schema version.
@@ -205,9 +206,31 @@ func (c *codec) wants(cols []int) ([]rowenc.Want, error) {
 	return w, nil
 }
 
+// coldWants are the columns to read from segments for scan ordinals.
+func (c *codec) coldWants(cols []int) ([]rowenc.Want, error) {
+	w, err := c.wants(cols)
+	for i, o := range cols {
+		if err == nil && o == c.table.RowIDOrdinal() {
+			// A table with a key has none, and gives 0.
+			w[i].ID, w[i].Default = segment.RowIDColumn, sqltype.NewBigInt(0)
+		}
+	}
+	return w, err
+}
+
+// schema is the codec's version as segments keep it.
+func (c *codec) schema() segment.Schema {
+	out := segment.Schema{Table: c.table.ID, Version: c.table.SchemaVersion, Key: c.key}
+	for _, col := range c.table.Columns {
+		out.Columns = append(out.Columns, segment.Column{ID: uint32(col.ID), Name: col.Name, Type: col.Type, Default: col.Missing})
+	}
+	return out
+}
+
 // pointDecoder reads single rows for one list of columns.
 type pointDecoder struct {
 	cols []int
+	want []rowenc.Want
 	dec  *rowenc.Decoder
 }
 
@@ -219,5 +242,5 @@ func (c *codec) point(cols []int) (*pointDecoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pointDecoder{cols: slices.Clone(cols), dec: rowenc.NewDecoder(c.layouts, w)}, nil
+	return &pointDecoder{cols: slices.Clone(cols), want: w, dec: rowenc.NewDecoder(c.layouts, w)}, nil
 }

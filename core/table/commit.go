@@ -66,19 +66,31 @@ func (r *request) answer(err error) {
 // Commit makes a statement's changes to the user's partition last. It returns
 // when they are durable and visible.
 //
+// read is the state that the statement read, if the caller still has it: then
+// what it read of cold rows need not be looked up again.
+//
 // A *Conflict means that the state has moved on since the statement read it:
 // it must be run again on a new state. UNIQUE_VIOLATION, STORAGE_UNAVAILABLE
 // and TOO_LARGE are final. After an error nothing of the write set is visible.
-func (s *Store) Commit(ctx context.Context, user ident.UserID, ws *exec.WriteSet) error {
+func (s *Store) Commit(ctx context.Context, read *State, user ident.UserID, ws *exec.WriteSet) error {
 	if len(ws.Writes) == 0 {
 		return nil
 	}
-	p, err := s.prepare(user, ws)
-	if err != nil {
-		return err
+	for {
+		p, err := s.prepare(ctx, read, user, ws)
+		if err != nil {
+			return err
+		}
+		// A flush has come between: the same once more, on what it has left.
+		if err = s.enqueue(ctx, p, nil); err != errMoved {
+			return err
+		}
 	}
-	return s.enqueue(ctx, p, nil)
 }
+
+// errMoved says that rows have moved between the tiers since a write set was
+// prepared.
+var errMoved = errors.New("the table's segments have changed")
 
 // command runs fn on the committer's goroutine between two batches.
 func (s *Store) command(ctx context.Context, fn func() error) error {
@@ -291,7 +303,7 @@ func (s *Store) advance(cat *catalog.Snapshot) error {
 		s.failed.Store(e)
 		return e
 	}
-	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap})
+	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap, cold: s.coldNow})
 	return nil
 }
 
@@ -331,6 +343,8 @@ type rowKey struct {
 type version struct {
 	seq     change.Seq
 	deleted bool
+	// cold says that the hot tier has nothing of the row.
+	cold bool
 }
 
 func (v version) live() bool { return v.seq != 0 && !v.deleted }

@@ -341,7 +341,7 @@ func TestDuplicateOfAKeyThatFailedToBeWritten(t *testing.T) {
 	}()
 	<-entered
 	for range 2 {
-		p, err := f.prepare("", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}})
+		p, err := f.prepare(context.Background(), nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,7 +370,7 @@ func TestWritersShareOneSync(t *testing.T) {
 	const n = 32
 	var wg sync.WaitGroup
 	for i := range n {
-		p, err := f.prepare("", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(int64(i), "")}})
+		p, err := f.prepare(context.Background(), nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(int64(i), "")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -633,7 +633,7 @@ func TestCancelledStatementIsNotCommitted(t *testing.T) {
 	}()
 	<-entered
 	result := make(chan error)
-	go func() { result <- f.Commit(ctx, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}}) }()
+	go func() { result <- f.Commit(ctx, nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}}) }()
 	for len(f.reqs) == 0 {
 		// Until it waits in the queue.
 		runtime.Gosched()

@@ -4,28 +4,56 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/store/kv"
 )
 
-// count is how many rows a table has in the backend, all users together.
+// count is what is known of a table's rows and files, all users together.
 type count struct {
+	// live and deleted are the rows in both tiers, each counted once.
 	live, deleted int64
+	// hot are the live rows whose newest version is in the hot tier, and
+	// hotDeleted the deleted ones.
+	hot, hotDeleted int64
+	files, bytes    int64
+	// flushed is when rows were last moved, in microseconds since 1970-01-01
+	// UTC; 0: never.
+	flushed int64
 }
 
 func (c count) zero() bool { return c == count{} }
 
-// counts keeps the exact numbers of rows of every table. They are written in
-// the batch that changes them, so they need no scan and survive a crash. The
-// committer writes, everybody reads.
+// add is the count after a change. The time of a flush is that of the change,
+// if it has one.
+func (c count) add(d count) count {
+	c.live += d.live
+	c.deleted += d.deleted
+	c.hot += d.hot
+	c.hotDeleted += d.hotDeleted
+	c.files += d.files
+	c.bytes += d.bytes
+	if d.flushed != 0 {
+		c.flushed = d.flushed
+	}
+	return c
+}
+
+func (c *count) fields() [7]*int64 {
+	return [7]*int64{&c.live, &c.deleted, &c.hot, &c.hotDeleted, &c.files, &c.bytes, &c.flushed}
+}
+
+// counts keeps the exact numbers of every table. They are written in the batch
+// that changes them, so they need no scan and survive a crash. The committer
+// writes, everybody reads.
 type counts struct {
 	mu     sync.RWMutex // guards tables
 	tables map[ident.TableID]count
 }
 
 // A count's key in the meta partition is countTag and the table's id; its
-// value two varints.
+// value varints. A record of two is from before there was a cold tier.
 const countTag = 'r'
 
 func countKey(id ident.TableID) []byte {
@@ -42,13 +70,8 @@ func (c *counts) load(snap kv.Snapshot) error {
 		if err != nil {
 			return fmt.Errorf("read row counts: %w", err)
 		}
-		var n count
-		var used, more int
-		n.live, used = binary.Varint(v)
-		if used > 0 {
-			n.deleted, more = binary.Varint(v[used:])
-		}
-		if len(k) != 6 || used <= 0 || more <= 0 {
+		n, ok := readCount(v)
+		if len(k) != 6 || !ok {
 			return fmt.Errorf("read row counts: record %q is damaged", k)
 		}
 		c.tables[ident.TableID(binary.BigEndian.Uint32(k[2:]))] = n
@@ -59,6 +82,22 @@ func (c *counts) load(snap kv.Snapshot) error {
 	return nil
 }
 
+func readCount(v []byte) (n count, ok bool) {
+	read := 0
+	for _, f := range n.fields() {
+		x, used := binary.Varint(v)
+		if used <= 0 {
+			break
+		}
+		*f, v = x, v[used:]
+		read++
+	}
+	if read == 2 {
+		n.hot, n.hotDeleted = n.live, n.deleted
+	}
+	return n, (read == 2 || read == 7) && len(v) == 0
+}
+
 func (c *counts) get(id ident.TableID) count {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -67,14 +106,16 @@ func (c *counts) get(id ident.TableID) count {
 
 // put adds the changed counts to the batch that changes them.
 func (c *counts) put(b *kv.Batch, deltas map[ident.TableID]count) {
-	var buf [2 * binary.MaxVarintLen64]byte
+	var buf [7 * binary.MaxVarintLen64]byte
 	for id, d := range deltas {
 		if d.zero() {
 			continue
 		}
-		n := c.tables[id]
-		v := binary.AppendVarint(buf[:0], n.live+d.live)
-		v = binary.AppendVarint(v, n.deleted+d.deleted)
+		n := c.tables[id].add(d)
+		v := buf[:0]
+		for _, f := range n.fields() {
+			v = binary.AppendVarint(v, *f)
+		}
 		b.Put(metaPartition, countKey(id), v)
 	}
 }
@@ -84,10 +125,7 @@ func (c *counts) apply(deltas map[ident.TableID]count) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, d := range deltas {
-		n := c.tables[id]
-		n.live += d.live
-		n.deleted += d.deleted
-		c.tables[id] = n
+		c.tables[id] = c.tables[id].add(d)
 	}
 }
 
@@ -100,9 +138,36 @@ func (c *counts) forget(id ident.TableID) {
 	delete(c.tables, id)
 }
 
-// RowCount is how many rows a USER or SHARED table has in the hot tier, of all
-// users together, and how many that are deleted but kept.
+// RowCount is how many rows a USER or SHARED table has, of all users together,
+// and how many that are deleted but kept.
 func (s *Store) RowCount(id ident.TableID) (live, deleted int64) {
 	c := s.counts.get(id)
 	return c.live, c.deleted
+}
+
+// Stats are the figures of a table, all users together. They are kept, not
+// made by scanning.
+type Stats struct {
+	// Buffered are the rows whose newest version is in the hot tier, Flushed
+	// those of the others; Deleted are rows that are deleted but kept, in both.
+	Buffered, Flushed, Deleted int64
+	// Waiting is how many entries of the hot tier the next flush will move:
+	// rows and deletions.
+	Waiting      int64
+	Files, Bytes int64
+	// LastFlush is zero when there was none.
+	LastFlush time.Time
+}
+
+// Stats reads the figures of a table.
+func (s *Store) Stats(id ident.TableID) Stats {
+	c := s.counts.get(id)
+	out := Stats{
+		Buffered: c.hot, Flushed: c.live - c.hot, Deleted: c.deleted, Waiting: c.hot + c.hotDeleted,
+		Files: c.files, Bytes: c.bytes,
+	}
+	if c.flushed != 0 {
+		out.LastFlush = time.UnixMicro(c.flushed).UTC()
+	}
+	return out
 }

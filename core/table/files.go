@@ -1,11 +1,204 @@
 package table
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"path"
+	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/manifest"
 )
+
+// files sees to it that a file exists if and only if it is listed.
+//
+// Before a file is written, a note of its name goes to the backend. The batch
+// that lists the file takes the note away. The batch that takes a file off its
+// list makes a note of it, too. So a noted file is one that may exist and is
+// not listed: at a start all noted files are deleted; a file that is no longer
+// listed is deleted when nobody has a state any more that lists it. A file that
+// cannot be deleted keeps its note.
+type files struct {
+	s *Store
+	// clean is closed when what the server before this one left is gone, or
+	// was tried: before that no file is written, as temporary ones of a folder
+	// are removed whole.
+	clean chan struct{}
+
+	mu sync.Mutex // guards last
+	// last is the number of the last segment.
+	last manifest.ID
+	// useless are files that nobody lists any more.
+	useless chan []noted
+}
+
+// noted is a file by its storage and name.
+type noted struct {
+	storage ident.StorageID
+	name    string
+}
+
+// notes keeps the notes: the key is the storage, a zero byte, and the name.
+var notes = keyenc.CatalogPartition("pending-files")
+
+// metaSegment is the last number that was given to a segment.
+var metaSegment = []byte("segment")
+
+func (n noted) key() []byte {
+	return append(append([]byte(n.storage), 0), n.name...)
+}
+
+// load reads the notes that were left.
+func (f *files) load(s *Store, snap kv.Snapshot) ([]noted, error) {
+	f.s, f.clean, f.useless = s, make(chan struct{}), make(chan []noted, 64)
+	v, found, err := snap.Get(metaPartition, metaSegment)
+	if err != nil {
+		return nil, fmt.Errorf("read the last segment's number: %w", err)
+	}
+	if found {
+		if len(v) != 8 {
+			return nil, errors.New("read the last segment's number: its record is damaged")
+		}
+		f.last = manifest.ID(binary.BigEndian.Uint64(v))
+	}
+	it := snap.Scan(notes, kv.Range{KeysOnly: true})
+	defer it.Close()
+	var out []noted
+	for it.Next() {
+		storage, name, ok := bytes.Cut(it.Key(), []byte{0})
+		if !ok {
+			return nil, fmt.Errorf("read notes of files: %q is damaged", it.Key())
+		}
+		out = append(out, noted{ident.StorageID(storage), string(name)})
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("read notes of files: %w", err)
+	}
+	return out, nil
+}
+
+// run deletes the files that are left over, then those that come to be.
+func (f *files) run(pending []noted) {
+	f.sweep(pending)
+	close(f.clean)
+	for {
+		select {
+		case <-f.s.ctx.Done():
+			return
+		case n := <-f.useless:
+			f.delete(f.s.ctx, n)
+		}
+	}
+}
+
+// sweeper is a bucket that keeps temporary files of what was not finished.
+type sweeper interface {
+	Sweep(ctx context.Context, prefix string) (removed int, err error)
+}
+
+func (f *files) sweep(pending []noted) {
+	if len(pending) == 0 {
+		return
+	}
+	f.delete(f.s.ctx, pending)
+	swept := map[noted]bool{}
+	for _, n := range pending {
+		folder := noted{n.storage, path.Dir(n.name) + "/"}
+		if swept[folder] {
+			continue
+		}
+		swept[folder] = true
+		b, err := f.s.opts.Files.Bucket(n.storage)
+		if err != nil {
+			continue // delete has logged it
+		}
+		if sw, ok := b.(sweeper); ok {
+			if _, err := sw.Sweep(f.s.ctx, folder.name); err != nil {
+				f.s.opts.Logger.Warn("remove temporary files", "storage", n.storage, "error", err)
+			}
+		}
+	}
+	f.s.opts.Logger.Info("removed files that were not finished", "files", len(pending))
+}
+
+// delete deletes files, then their notes. What fails is tried again at the next
+// start.
+func (f *files) delete(ctx context.Context, pending []noted) {
+	var b kv.Batch
+	for _, n := range pending {
+		bucket, err := f.s.opts.Files.Bucket(n.storage)
+		if err == nil {
+			f.s.segments.Forget(bucket, n.name)
+			err = bucket.Delete(ctx, n.name)
+		}
+		if err != nil {
+			f.s.opts.Logger.Warn("delete a file that is no longer needed; it is tried again at the next start", "storage", n.storage, "file", n.name, "error", err)
+			continue
+		}
+		b.Delete(notes, n.key())
+	}
+	if b.Len() == 0 {
+		return
+	}
+	if err := f.s.backend.Write(ctx, &b); err != nil {
+		f.s.opts.Logger.Warn("forget deleted files", "error", err)
+	}
+}
+
+// retire deletes files that the newest state no longer lists, once the older
+// ones are gone. Their notes are written.
+func (f *files) retire(n []noted) {
+	if len(n) == 0 {
+		return
+	}
+	f.s.states.afterOlder(func() {
+		select {
+		case f.useless <- n:
+		default:
+			// The notes make the next start do it.
+		}
+	})
+}
+
+// numbers gives n numbers for segments. The batch in which they are used first
+// must have what it adds.
+func (f *files) numbers(n int, b *kv.Batch) (first manifest.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// Beginning with the time keeps databases that share a folder, or begin
+	// anew in it, from writing over each other's files.
+	first = max(f.last+1, manifest.ID(f.s.opts.Now().UnixMicro()))
+	f.last = first + manifest.ID(n) - 1
+	b.Put(metaPartition, metaSegment, binary.BigEndian.AppendUint64(nil, uint64(f.last)))
+	return first
+}
+
+// removeFiles takes all segments of a dropped table off their lists.
+func (s *Store) removeFiles(ctx context.Context, id ident.TableID) error {
+	st := s.Acquire()
+	defer st.Release()
+	var b kv.Batch
+	owned, err := manifest.DropTable(&b, st.kv, id)
+	if err != nil || len(owned) == 0 {
+		return err
+	}
+	gone := make([]noted, len(owned))
+	for i, o := range owned {
+		gone[i] = noted{o.Storage, o.Name}
+		b.Put(notes, gone[i].key(), nil)
+	}
+	if err := s.backend.Write(ctx, &b); err != nil {
+		return err
+	}
+	// This state, too, may be one that still lists them.
+	s.files.retire(gone)
+	return nil
+}
 
 // FilesOf counts the listed files in a storage. It looks at all lists, so it is
 // for what is rarely done. It may be called between two batches.

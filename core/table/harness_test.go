@@ -180,7 +180,7 @@ func insert(id int64, body string) exec.Write {
 }
 
 func (f *fixture) commit(user ident.UserID, t *ddl.Table, writes ...exec.Write) error {
-	return f.Commit(context.Background(), user, &exec.WriteSet{Table: t, Writes: writes})
+	return f.Commit(context.Background(), nil, user, &exec.WriteSet{Table: t, Writes: writes})
 }
 
 func (f *fixture) mustCommit(user ident.UserID, t *ddl.Table, writes ...exec.Write) {

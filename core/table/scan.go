@@ -37,10 +37,48 @@ func (s *storedTable) Get(ctx context.Context, key sqltype.Row, cols []int, dele
 	var buf [128]byte
 	k := keyenc.AppendKey(buf[:0], key...)
 	row, found, err := s.v.State.kv.Get(s.p, k)
-	if err != nil || !found {
+	if err != nil {
 		return false, err
 	}
+	if !found {
+		return s.readCold(ctx, k, cols, deleted, dst)
+	}
 	return s.read(k, row, cols, deleted, dst)
+}
+
+// readCold is Get where the hot tier has nothing.
+func (s *storedTable) readCold(ctx context.Context, key []byte, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
+	l, err := s.coldList()
+	if err != nil || !l.reaches(key) {
+		return false, err
+	}
+	d, err := s.c.point(cols)
+	if err != nil {
+		return false, err
+	}
+	h, found, err := s.v.Store.coldGet(ctx, l, key, d.want, dst)
+	s.c.points.Put(d)
+	if err != nil || !found || h.Deleted && !deleted {
+		return false, err
+	}
+	for i, o := range cols {
+		if o == s.t.RowIDOrdinal() {
+			dst[i] = sqltype.NewBigInt(s.rowID(key))
+		}
+	}
+	return true, nil
+}
+
+// coldList is the partition's segments; nil: there are none.
+func (s *storedTable) coldList() (*coldList, error) {
+	l, err := s.v.Store.cold(s.v.State, s.t.ID, s.p)
+	if err != nil {
+		return nil, s.damaged(err)
+	}
+	if l != nil && len(l.entries) == 0 {
+		return nil, nil
+	}
+	return l, nil
 }
 
 func (s *storedTable) read(key, row []byte, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
@@ -78,7 +116,7 @@ func (s *storedTable) damaged(err error) error {
 	return fmt.Errorf("read %s: %w", s.t.Ident(), err)
 }
 
-// Scan implements exec.Table. Purpose: the one way from the backend into a
+// Scan implements exec.Table. Purpose: the one way from the two tiers into a
 // query. Keys: a row's key is its primary key (or row id), so key ranges become
 // ranges of bytes, and a scan in key order needs no sort. It never leaves the
 // partition that the view opened.
@@ -102,7 +140,25 @@ func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scan
 	if req.Reverse {
 		slices.Reverse(sc.spans)
 	}
-	return sc, nil
+	l, err := s.coldList()
+	if err != nil || l == nil {
+		return sc, err
+	}
+	if sc.points() {
+		sc.cold, sc.want, sc.coldRow = l, w, make(sqltype.Row, len(w))
+		return sc, nil
+	}
+	return newMerger(sc, l)
+}
+
+// points tells whether the scan is of single keys only.
+func (sc *scanner) points() bool {
+	for i := range sc.spans {
+		if sc.spans[i].point == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // keyRange is the bytes between which the keys of a range lie.
@@ -146,7 +202,14 @@ type scanner struct {
 	// key and value are the row of a point; value is nil while an iterator is
 	// walked.
 	key, value []byte
-	given      int64
+	// cold has the segments for points that the hot tier does not have; what
+	// is found there is in coldRow, and isCold is set.
+	cold    *coldList
+	want    []rowenc.Want
+	coldRow sqltype.Row
+	isCold  bool
+	head    rowenc.Header
+	given   int64
 	err        error
 	done       bool
 }
@@ -167,7 +230,7 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	var ids []int64
 	n, bytes := 0, 0
 	for n < limit && bytes < batchBytes {
-		ok, err := sc.step()
+		ok, err := sc.step(ctx)
 		if err != nil {
 			return nil, sc.fail(err)
 		}
@@ -175,6 +238,19 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 			sc.done = true
 			sc.Close()
 			break
+		}
+		if sc.isCold {
+			if sc.head.Deleted && !sc.req.IncludeDeleted {
+				continue
+			}
+			for i, v := range sc.coldRow {
+				builders[i].Append(v)
+			}
+			if sc.rowID >= 0 {
+				ids = append(ids, sc.s.rowID(sc.key))
+			}
+			n++
+			continue
 		}
 		key, row, err := sc.row()
 		if err != nil {
@@ -228,10 +304,10 @@ func (sc *scanner) hint(limit int) int {
 }
 
 // step goes to the next row of the ranges.
-func (sc *scanner) step() (bool, error) {
+func (sc *scanner) step(ctx context.Context) (bool, error) {
 	for {
 		if sc.it == nil {
-			sc.key, sc.value = nil, nil
+			sc.key, sc.value, sc.isCold = nil, nil, false
 			if len(sc.spans) == 0 {
 				return false, nil
 			}
@@ -242,7 +318,12 @@ func (sc *scanner) step() (bool, error) {
 				if err != nil {
 					return false, err
 				}
-				if found {
+				if !found && sc.cold.reaches(sp.point) {
+					if sc.head, sc.isCold, err = sc.s.v.Store.coldGet(ctx, sc.cold, sp.point, sc.want, sc.coldRow); err != nil {
+						return false, err
+					}
+				}
+				if found || sc.isCold {
 					sc.key, sc.value = sp.point, v
 					return true, nil
 				}

@@ -1,9 +1,12 @@
 package table
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/store/kv"
 )
@@ -11,6 +14,10 @@ import (
 // State is what the database held after one commit. All who read between that
 // commit and the next share it, with the one snapshot of the backend that it
 // holds. It must be released.
+//
+// The snapshot has the lists of cold segments, too, so a state is one of both
+// tiers. Files that a later state no longer lists are kept until no state that
+// lists them is left.
 type State struct {
 	// Seq is the sequence number of the last change in it.
 	Seq     change.Seq
@@ -18,6 +25,15 @@ type State struct {
 
 	kv   kv.Snapshot
 	refs atomic.Int64
+	// cold has a generation number for each table that has cold segments; it
+	// changes with them. The map is never changed.
+	cold map[ident.TableID]uint64
+
+	// number counts the states; all, next and prev are for finding the oldest
+	// one that is still there.
+	number     uint64
+	all        *states
+	next, prev *State
 }
 
 // retain takes another reference, unless the last one is gone already.
@@ -38,6 +54,7 @@ func (st *State) Release() {
 	switch n := st.refs.Add(-1); {
 	case n == 0:
 		st.kv.Release()
+		st.all.remove(st)
 	case n < 0:
 		panic("table: state released too often")
 	}
@@ -60,7 +77,90 @@ func (s *Store) Catalog() *catalog.Snapshot { return s.cur.Load().Catalog }
 // show makes a state the newest one.
 func (s *Store) show(st *State) {
 	st.refs.Store(1)
+	s.states.add(st)
 	if old := s.cur.Swap(st); old != nil {
 		old.Release()
+	}
+}
+
+// regenerate notes that a table's segments have changed, for the states to
+// come. It is the committer's.
+func (s *Store) regenerate(id ident.TableID) {
+	s.coldGen++
+	s.coldNow = maps.Clone(s.coldNow)
+	if s.coldNow == nil {
+		s.coldNow = map[ident.TableID]uint64{}
+	}
+	s.coldNow[id] = s.coldGen
+}
+
+// states is every state that somebody still has, the oldest first.
+type states struct {
+	mu          sync.Mutex // guards what follows
+	first, last *State
+	number      uint64
+	// waiting are told when the states before a number are gone, in the order
+	// of the numbers.
+	waiting []awaited
+}
+
+type awaited struct {
+	number uint64
+	gone   func()
+}
+
+func (l *states) add(st *State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.number++
+	st.number, st.all, st.prev = l.number, l, l.last
+	if l.last != nil {
+		l.last.next = st
+	} else {
+		l.first = st
+	}
+	l.last = st
+}
+
+func (l *states) remove(st *State) {
+	l.mu.Lock()
+	if st.prev != nil {
+		st.prev.next = st.next
+	} else {
+		l.first = st.next
+	}
+	if st.next != nil {
+		st.next.prev = st.prev
+	} else {
+		l.last = st.prev
+	}
+	st.prev, st.next = nil, nil
+	due := l.due()
+	l.mu.Unlock()
+	for _, f := range due {
+		f()
+	}
+}
+
+// due takes out those that need wait no more. The caller holds mu.
+func (l *states) due() (out []func()) {
+	n := 0
+	for n < len(l.waiting) && (l.first == nil || l.first.number >= l.waiting[n].number) {
+		out = append(out, l.waiting[n].gone)
+		n++
+	}
+	l.waiting = l.waiting[n:]
+	return out
+}
+
+// afterOlder calls gone, which must not wait for anything, once every state is
+// released that is older than the newest one.
+func (l *states) afterOlder(gone func()) {
+	l.mu.Lock()
+	l.waiting = append(l.waiting, awaited{l.number, gone})
+	due := l.due()
+	l.mu.Unlock()
+	for _, f := range due {
+		f()
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/segment"
 )
 
 // Publisher hears committed changes. The live hub is one. It is called on the
@@ -49,6 +50,14 @@ type Options struct {
 	// Queue is how many statements may wait for the committer before callers
 	// wait to get in. Default 1024.
 	Queue int
+	// Files are where cold files lie. Nil: nothing is flushed.
+	Files Files
+	// SegmentCache bounds the memory that is used for knowing segments.
+	// Default 64 MiB.
+	SegmentCache int64
+	// Step is called at each named step of a protocol that a crash may
+	// interrupt, so that tests can crash there. Nil: nothing.
+	Step func(name string)
 	// Now is the clock. Default time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -66,6 +75,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Queue <= 0 {
 		o.Queue = 1024
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -131,6 +143,11 @@ type Store struct {
 	hard    map[ident.TableID]bool
 	streams *streams
 	codecs  codecs
+	// segments keeps what was read of segments, lists the lists of them.
+	segments *segment.Cache
+	lists    coldLists
+	files    files
+	states   states
 
 	cur    atomic.Pointer[State]
 	counts counts
@@ -157,6 +174,12 @@ type Store struct {
 	group      group
 	seqScratch []change.Seq
 	broken     error // set when the state in memory is no longer that of the backend
+	// coldNow is the newest State.cold, coldGen the last number in it.
+	coldNow map[ident.TableID]uint64
+	coldGen uint64
+	// watched has, for each partition whose flushed rows are being removed,
+	// the keys that were written meanwhile.
+	watched map[kv.Partition]map[string]bool
 }
 
 // The keys of the meta partition; count.go has more.
@@ -189,6 +212,7 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 	for _, id := range opts.Hard {
 		s.hard[id] = true
 	}
+	s.segments = segment.NewCache(segment.CacheOptions{Bytes: opts.SegmentCache})
 	s.streams = newStreams(s)
 	if err := s.checkFormat(ctx); err != nil {
 		return nil, err
@@ -210,15 +234,26 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 		snap.Release()
 		return nil, err
 	}
+	for id, n := range s.counts.tables {
+		if n.files > 0 {
+			s.regenerate(id)
+		}
+	}
+	pending, err := s.files.load(s, snap)
+	if err != nil {
+		snap.Release()
+		return nil, err
+	}
 	// Whatever was left over from tables that were being dropped is removed
 	// in the background: their ids are never used again.
 	s.reap = make(chan catalog.Dropped, len(dropped)+64)
 	for _, d := range dropped {
 		s.reap <- d
 	}
-	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap})
+	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap, cold: s.coldNow})
 	s.wg.Go(s.run)
 	s.wg.Go(s.reaper)
+	s.wg.Go(func() { s.files.run(pending) })
 	s.wg.Go(s.streams.evictor)
 	return s, nil
 }
@@ -281,6 +316,7 @@ func (s *Store) Close() error {
 	s.cancel()
 	s.mu.Unlock()
 	s.wg.Wait()
+	s.segments.Clear()
 	if s.failed.Load() == nil && s.broken == nil && s.seq != s.seqLimit {
 		// A clean end gives the numbers back that were reserved.
 		var b kv.Batch
@@ -329,6 +365,9 @@ func (s *Store) reaper() {
 }
 
 func (s *Store) removeRows(ctx context.Context, d catalog.Dropped) error {
+	if err := s.removeFiles(ctx, d.ID); err != nil {
+		return err
+	}
 	if err := s.backend.DropPartitions(ctx, keyenc.TablePrefix(d.ID)); err != nil {
 		return err
 	}

@@ -1,0 +1,550 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/store/keyenc"
+	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/manifest"
+	"github.com/kalamdb/kalamdb/store/object"
+	"github.com/kalamdb/kalamdb/store/rowenc"
+	"github.com/kalamdb/kalamdb/store/segment"
+)
+
+// FlushOptions says how to flush a table.
+type FlushOptions struct {
+	// MinRows leaves the partitions out that have fewer hot entries. Default 1.
+	MinRows int64
+	// Writers is how many files are written at a time. Default 4.
+	Writers int
+	// Step and Hold hear of what is being done, and of how much memory is
+	// taken and given back. Nil: nobody.
+	Step func(what string)
+	Hold func(bytes int64)
+}
+
+func (o FlushOptions) withDefaults() FlushOptions {
+	if o.MinRows <= 0 {
+		o.MinRows = 1
+	}
+	if o.Writers <= 0 {
+		o.Writers = 4
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	if o.Hold == nil {
+		o.Hold = func(int64) {}
+	}
+	return o
+}
+
+// FlushResult is what a flush has moved.
+type FlushResult struct {
+	// Rows counts rows and deletions.
+	Rows, Files, Bytes int64
+}
+
+// The named steps of a flush, where Options.Step is called.
+const (
+	// StepNoted: the names of the files are noted, no file is there.
+	StepNoted = "flush:noted"
+	// StepWritten: the files are there, no list has them.
+	StepWritten = "flush:written"
+	// StepListed: the files are listed, all rows are still hot, too.
+	StepListed = "flush:listed"
+	// StepRemoving: some of the hot rows are gone.
+	StepRemoving = "flush:removing"
+	// StepRemoved: all of them are.
+	StepRemoved = "flush:removed"
+)
+
+// A group of partitions is flushed together: as many as groupFiles.
+const groupFiles = 64
+
+// removeKeys is how many hot rows are removed in one batch.
+const removeKeys = 2048
+
+// Flush moves a table's hot rows into cold files, one for each partition that
+// has any.
+//
+// # Protocol
+//
+// A state S is taken. Partitions go in groups, each in these steps:
+//
+//  1. Note. The names of the files are noted in the backend.
+//  2. Write. Each partition's rows of S that no segment has are written into a
+//     segment, sorted by key, and synced with its folder.
+//  3. List. Between two batches of the committer one batch puts the segments
+//     on their lists and takes the notes away. A state with both is shown.
+//  4. Remove. The hot rows up to S are deleted, in pieces, between two batches
+//     each. A row that was written since is kept: it is newer than S. The
+//     committer knows of these, as it notes what it writes to a partition from
+//     step 3 on.
+//
+// After a crash:
+//
+//   - before the end of 1: nothing has happened.
+//   - before the end of 3: files may be there that no list has; all rows are
+//     hot. The notes name these files, and the next start deletes them.
+//   - after 3: rows are in both tiers, in the same version, of which readers
+//     see one. The next flush leaves out the hot rows that a segment has (those
+//     up to the greatest number in the partition's segments) and removes them.
+//   - after 4: rows are in the cold tier.
+//
+// A failure ends the flush with what the groups before have moved. A partition
+// is never half listed. The caller sees to it that a table is flushed once at a
+// time. Readers and writers are held up by single batches of the committer
+// only.
+func (s *Store) Flush(ctx context.Context, id ident.TableID, opts FlushOptions) (FlushResult, error) {
+	f := &flusher{s: s, opts: opts.withDefaults(), id: id}
+	if s.opts.Files == nil {
+		return f.res, dberr.New(dberr.Unsupported, "This database has no place for cold files.")
+	}
+	select {
+	case <-s.files.clean:
+	case <-ctx.Done():
+		return f.res, context.Cause(ctx)
+	}
+	f.st = s.Acquire()
+	defer f.st.Release()
+	if err := f.prepare(); err != nil {
+		return f.res, err
+	}
+	var group []*flushed
+	for p, err := range f.st.kv.Partitions(keyenc.TablePrefix(id)) {
+		if err != nil {
+			return f.res, fmt.Errorf("flush %s: %w", f.t.Ident(), err)
+		}
+		one, err := f.look(p)
+		if err != nil {
+			return f.res, err
+		}
+		if one == nil {
+			continue
+		}
+		if group = append(group, one); len(group) == groupFiles {
+			if err := f.group(ctx, group); err != nil {
+				return f.res, err
+			}
+			group = group[:0]
+		}
+	}
+	if len(group) > 0 {
+		if err := f.group(ctx, group); err != nil {
+			return f.res, err
+		}
+	}
+	return f.res, nil
+}
+
+// flusher is one flush of a table.
+type flusher struct {
+	s    *Store
+	opts FlushOptions
+	id   ident.TableID
+	st   *State
+	t    *ddl.Table
+	c    *codec
+	res  FlushResult
+}
+
+// flushed is one partition on its way.
+type flushed struct {
+	p    kv.Partition
+	user ident.UserID
+	// after is the number up to which segments have the rows.
+	after change.Seq
+	// fresh says that there are rows to write, into the segment entry.
+	fresh bool
+	entry manifest.Entry
+}
+
+func (f *flusher) prepare() error {
+	for t := range f.st.Catalog.Tables("") {
+		if t.ID == f.id {
+			f.t = t
+		}
+	}
+	switch {
+	case f.t == nil:
+		return dberr.New(dberr.TableNotFound, "The table does not exist any more.")
+	case f.t.Type != ident.UserTable && f.t.Type != ident.SharedTable:
+		return dberr.Newf(dberr.Unsupported, "table %s is never flushed", f.t.Ident())
+	}
+	var err error
+	f.c, err = f.s.codecs.of(f.t, f.st.Catalog)
+	return err
+}
+
+// look finds out whether a partition has anything to flush; nil: it has not.
+func (f *flusher) look(p kv.Partition) (*flushed, error) {
+	name, err := keyenc.ParsePartition(p)
+	if err != nil {
+		return nil, err
+	}
+	one := &flushed{p: p, user: name.User}
+	l, err := f.s.cold(f.st, f.id, p)
+	if err != nil {
+		return nil, err
+	}
+	if l != nil {
+		one.after = l.seq
+	}
+	it := f.st.kv.Scan(p, kv.Range{})
+	defer it.Close()
+	var n, fresh int64
+	for fresh < f.opts.MinRows && it.Next() {
+		row, err := it.Value()
+		if err != nil {
+			return nil, err
+		}
+		n++
+		if rowenc.Row(row).Seq() > one.after {
+			fresh++
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, err
+	}
+	switch {
+	case fresh >= f.opts.MinRows:
+		one.fresh, one.entry.Storage = true, f.t.Storage
+		return one, nil
+	case n > fresh:
+		// What a crash has left is removed; the rest waits.
+		return one, nil
+	}
+	return nil, nil
+}
+
+// group takes a group of partitions through the steps of the protocol.
+func (f *flusher) group(ctx context.Context, group []*flushed) error {
+	f.opts.Step(fmt.Sprintf("writing %d file(s)", len(group)))
+	names, err := f.note(ctx, group)
+	if err != nil {
+		return err
+	}
+	f.s.opts.Step(StepNoted)
+	if err := f.write(ctx, group); err != nil {
+		f.giveUp(ctx, names)
+		return err
+	}
+	f.s.opts.Step(StepWritten)
+	f.opts.Step(fmt.Sprintf("listing %d file(s)", len(group)))
+	state, tried, err := f.list(ctx, group)
+	if err != nil {
+		if !tried {
+			f.giveUp(ctx, names)
+		}
+		return err
+	}
+	f.s.opts.Step(StepListed)
+	defer state.Release()
+	// From here on the rows have moved, whatever becomes of the rest.
+	for _, one := range group {
+		if one.fresh {
+			f.res.Rows += one.entry.Rows
+			f.res.Files++
+			f.res.Bytes += one.entry.Bytes
+		}
+	}
+	f.opts.Step("removing hot rows")
+	if err := f.remove(ctx, state, group); err != nil {
+		return err
+	}
+	f.s.opts.Step(StepRemoved)
+	return nil
+}
+
+// note is step 1.
+func (f *flusher) note(ctx context.Context, group []*flushed) ([]noted, error) {
+	var b kv.Batch
+	var out []noted
+	id := f.s.files.numbers(len(group), &b)
+	for _, one := range group {
+		if !one.fresh {
+			continue
+		}
+		one.entry.ID = id
+		var err error
+		if one.entry.Name, err = f.s.opts.Files.ObjectName(f.t, one.user, manifest.FileName(f.t.ID, id)); err != nil {
+			return nil, err
+		}
+		n := noted{one.entry.Storage, one.entry.Name}
+		b.Put(notes, n.key(), nil)
+		out = append(out, n)
+		id++
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	if err := f.s.backend.Write(ctx, &b); err != nil {
+		return nil, fmt.Errorf("note files: %w", err)
+	}
+	return out, nil
+}
+
+// giveUp deletes what was written of a group that will not be listed.
+func (f *flusher) giveUp(ctx context.Context, names []noted) {
+	if len(names) > 0 {
+		f.s.files.delete(context.WithoutCancel(ctx), names)
+	}
+}
+
+// write is step 2: the files of a group, several at a time.
+func (f *flusher) write(ctx context.Context, group []*flushed) error {
+	if !f.writes(group) {
+		return nil
+	}
+	bucket, err := f.s.opts.Files.Bucket(f.t.Storage)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	var next atomic.Int32
+	for range min(f.opts.Writers, len(group)) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(group) {
+					return
+				}
+				if !group[i].fresh {
+					continue
+				}
+				if err := f.file(ctx, bucket, group[i]); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func (f *flusher) writes(group []*flushed) bool {
+	for _, one := range group {
+		if one.fresh {
+			return true
+		}
+	}
+	return false
+}
+
+// fileMemory is about what a segment's writer holds beside the rows.
+const fileMemory = 256 << 10
+
+// groupMemory is where a segment's writer gives its rows away.
+const groupMemory = 32 << 20
+
+// file writes one partition's segment.
+func (f *flusher) file(ctx context.Context, bucket object.Bucket, one *flushed) (err error) {
+	w, err := segment.Create(ctx, bucket, one.entry.Name, f.c.schema(), segment.WriterOptions{Layouts: f.c.layouts, GroupBytes: groupMemory})
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	held := int64(fileMemory)
+	f.opts.Hold(held)
+	defer func() { f.opts.Hold(-held) }()
+	it := f.st.kv.Scan(one.p, kv.Range{})
+	defer it.Close()
+	for it.Next() {
+		row, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if rowenc.Row(row).Seq() <= one.after {
+			continue
+		}
+		if err := w.AppendRow(it.Key(), row); err != nil {
+			return fmt.Errorf("flush %s: %w", f.t.Ident(), err)
+		}
+		if held < groupMemory {
+			held += int64(len(row))
+			f.opts.Hold(int64(len(row)))
+		}
+		if w.Rows()%1024 == 0 {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	if one.entry.Summary, err = w.Finish(); err != nil {
+		return err
+	}
+	one.entry.Created = f.s.opts.Now()
+	return nil
+}
+
+// list is step 3. It gives the first state that has the segments; from it on
+// the committer watches what is written to the partitions. When it fails after
+// it has tried to write, the backend may have the lists all the same: the files
+// stay, and the next start knows by the notes.
+func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tried bool, err error) {
+	s := f.s
+	err = s.command(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		cat := s.cur.Load().Catalog
+		if now, err := cat.Table(f.t.Namespace, f.t.Name); err != nil || now.ID != f.id {
+			return dberr.Newf(dberr.TableNotFound, "table %s was dropped meanwhile", f.t.Ident())
+		}
+		s.batch.Reset()
+		delta := count{flushed: s.opts.Now().UnixMicro()}
+		for _, one := range group {
+			if !one.fresh {
+				continue
+			}
+			manifest.Add(&s.batch, one.p, &one.entry)
+			s.batch.Delete(notes, noted{one.entry.Storage, one.entry.Name}.key())
+			delta.files++
+			delta.bytes += one.entry.Bytes
+		}
+		if delta.files > 0 {
+			deltas := map[ident.TableID]count{f.id: delta}
+			s.counts.put(&s.batch, deltas)
+			tried = true
+			if err := s.write(); err != nil {
+				return err
+			}
+			s.counts.apply(deltas)
+			s.regenerate(f.id)
+			if err := s.advance(cat); err != nil {
+				return err
+			}
+		}
+		if s.watched == nil {
+			s.watched = map[kv.Partition]map[string]bool{}
+		}
+		for _, one := range group {
+			s.watched[one.p] = map[string]bool{}
+		}
+		state = s.Acquire()
+		return nil
+	})
+	return state, tried, err
+}
+
+// touched notes a key that is written, if its partition is watched.
+func (s *Store) touched(p kv.Partition, key []byte) {
+	if len(s.watched) > 0 {
+		if keys := s.watched[p]; keys != nil {
+			keys[string(key)] = true
+		}
+	}
+}
+
+// errUnlisted keeps rows hot that were to be removed.
+var errUnlisted = errors.New("the table was dropped meanwhile")
+
+// remove is step 4.
+func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) error {
+	defer func() {
+		// Without it the committer would note for nothing.
+		_ = f.s.command(context.WithoutCancel(ctx), func() error {
+			for _, one := range group {
+				delete(f.s.watched, one.p)
+			}
+			return nil
+		})
+	}()
+	var piece []removal
+	give := func() error {
+		if len(piece) == 0 {
+			return nil
+		}
+		err := f.removePiece(ctx, piece)
+		piece = piece[:0]
+		f.s.opts.Step(StepRemoving)
+		return err
+	}
+	for _, one := range group {
+		through := max(one.after, one.entry.MaxSeq)
+		it := state.kv.Scan(one.p, kv.Range{})
+		for it.Next() {
+			row, err := it.Value()
+			if err != nil {
+				it.Close()
+				return err
+			}
+			r := rowenc.Row(row)
+			if r.Seq() > through {
+				continue
+			}
+			piece = append(piece, removal{one.p, string(it.Key()), r.Deleted()})
+			if len(piece) == removeKeys {
+				if err := give(); err != nil {
+					it.Close()
+					return err
+				}
+			}
+		}
+		err := it.Err()
+		it.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return give()
+}
+
+// removal is a hot row that a segment has.
+type removal struct {
+	p       kv.Partition
+	key     string
+	deleted bool
+}
+
+// removePiece removes hot rows that were not written since the watch began.
+func (f *flusher) removePiece(ctx context.Context, piece []removal) error {
+	s := f.s
+	return s.command(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		cat := s.cur.Load().Catalog
+		if now, err := cat.Table(f.t.Namespace, f.t.Name); err != nil || now.ID != f.id {
+			return errUnlisted
+		}
+		s.batch.Reset()
+		var delta count
+		for i := range piece {
+			r := &piece[i]
+			if s.watched[r.p][r.key] {
+				continue
+			}
+			s.batch.Delete(r.p, []byte(r.key))
+			if r.deleted {
+				delta.hotDeleted--
+			} else {
+				delta.hot--
+			}
+		}
+		if s.batch.Len() == 0 {
+			return nil
+		}
+		deltas := map[ident.TableID]count{f.id: delta}
+		s.counts.put(&s.batch, deltas)
+		if err := s.write(); err != nil {
+			return err
+		}
+		s.counts.apply(deltas)
+		return s.advance(cat)
+	})
+}
