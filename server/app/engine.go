@@ -6,6 +6,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/live"
+	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/httpapi"
 	"github.com/kalamdb/kalamdb/server/ws"
 )
@@ -20,6 +21,8 @@ type (
 var (
 	_ httpapi.Engine = forHTTP{}
 	_ ws.Engine      = forWS{}
+	_ auth.Users     = users{}
+	_ auth.APIKeys   = users{}
 )
 
 // Session is the caller's session.
@@ -32,7 +35,7 @@ func (e forWS) Session(p core.Principal, id ident.SessionID) (ws.Session, error)
 	return e.Engine.Session(p, id)
 }
 
-// users looks users up in an engine that is opened later than the
+// users looks users and API keys up in an engine that is opened later than the
 // authenticator is made.
 type users struct{ s *Server }
 
@@ -40,6 +43,15 @@ type users struct{ s *Server }
 func (u users) UserRole(ctx context.Context, id ident.UserID) (role string, registered bool, err error) {
 	return u.s.engine.UserRole(ctx, id)
 }
+
+// UseAPIKey asks the API keys.
+func (u users) UseAPIKey(key string) (id string, user ident.UserID, ok bool) {
+	k, ok := u.s.engine.APIKeys().Use(key)
+	return k.ID, k.User, ok
+}
+
+// HasAPIKey asks the API keys.
+func (u users) HasAPIKey(id string) bool { return u.s.engine.APIKeys().Exists(id) }
 
 // endLiveQueries tells every subscriber that the server stops.
 func endLiveQueries(e *core.Engine) { e.Hub().CloseAll(live.ReasonShutdown) }

@@ -3,6 +3,7 @@ package app
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // limitListener closes connections beyond a limit as soon as they come: a
@@ -10,8 +11,9 @@ import (
 // kernel's queue cannot know.
 type limitListener struct {
 	net.Listener
-	// free has one entry for each open connection.
-	free chan struct{}
+	// open has one entry for each open connection.
+	open    chan struct{}
+	refused atomic.Int64
 }
 
 // Accept gives the next connection within the limit.
@@ -22,9 +24,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		select {
-		case l.free <- struct{}{}:
-			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.free })}, nil
+		case l.open <- struct{}{}:
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.open })}, nil
 		default:
+			l.refused.Add(1)
 			_ = c.Close()
 		}
 	}

@@ -2,22 +2,21 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/admission"
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/debug"
 	"github.com/kalamdb/kalamdb/server/httpapi"
@@ -57,16 +56,22 @@ type Server struct {
 	log   *slog.Logger
 	build buildinfo.Info
 
-	listener net.Listener
-	engine   *core.Engine
-	http     *http.Server
-	handler  *httpapi.Handler
-	ws       *ws.Server
-	pprof    *debug.Pprof
-	base     context.Context // of every request
-	cancel   context.CancelCauseFunc
-	served   chan error    // what http.Serve ended with
-	ended    chan struct{} // closed when it has; nil before it begins
+	listener  *listener
+	engine    *core.Engine
+	auth      *auth.Authenticator
+	admission *admission.Control
+	open      atomic.Bool // the engine is there
+	http      *http.Server
+	handler   *httpapi.Handler
+	ws        *ws.Server
+	pprof     *debug.Pprof
+	base      context.Context // of every request
+	cancel    context.CancelCauseFunc
+	served    chan error    // what http.Serve ended with
+	ended     chan struct{} // closed when it has; nil before it begins
+
+	reloading sync.Mutex     // held over a reload
+	sizes     sync.WaitGroup // the goroutine that logs sizes
 }
 
 // New makes a server that is not started. The configuration has been checked,
@@ -96,18 +101,23 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
 	}
-	authenticator, err := auth.New(auth.Options{
-		Auth: s.cfg.Auth, Secret: secret, AllowedOrigins: s.cfg.Server.AllowedOrigins, Users: users{s}, Logger: s.log,
+	s.auth, err = auth.New(auth.Options{
+		Auth: s.cfg.Auth, Secret: secret, AllowedOrigins: s.cfg.Server.AllowedOrigins, TrustedProxies: s.cfg.Server.TrustedProxies,
+		Users: users{s}, APIKeys: users{s}, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
+	s.admission = admission.New(s.cfg.RateLimit, s.cfg.Query.MaxConcurrent)
+	metrics := debug.NewMetrics(s.build, s.figures)
 	s.ws = ws.New(ws.Options{
 		Live: s.cfg.Live, MaxBody: s.cfg.Server.MaxBody, AllowedOrigins: s.cfg.Server.AllowedOrigins,
-		Auth: authenticator, Logger: s.log,
+		Auth: s.auth, Admission: s.admission, Metrics: metrics, Logger: s.log,
 	})
 	s.handler = httpapi.New(httpapi.Options{
-		Server: s.cfg.Server, API: s.cfg.API, Auth: authenticator, WebSocket: s.ws, Build: s.build, Logger: s.log,
+		Server: s.cfg.Server, API: s.cfg.API, Auth: s.auth, Admission: s.admission, WebSocket: s.ws,
+		Metrics: metrics, ServeMetrics: s.cfg.Metrics.Enabled, PublicMetrics: s.cfg.Metrics.Public,
+		Build: s.build, Logger: s.log,
 	})
 	timeout := s.cfg.Server.RequestTimeout.Std()
 	s.http = &http.Server{
@@ -128,9 +138,14 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
 	}
+	s.engine.APIKeys().OnDrop(s.ws.Revoke)
+	s.open.Store(true)
 	s.ws.Serve(forWS{s.engine})
 	s.handler.Serve(forHTTP{s.engine})
 	s.announce(ctx)
+	if every := s.cfg.Log.SizeInterval.Std(); every > 0 {
+		s.sizes.Go(func() { s.logSizes(every) })
+	}
 	return nil
 }
 
@@ -219,6 +234,7 @@ func (s *Server) closeAll(ctx context.Context) error {
 			_ = s.http.Close()
 		}
 	}
+	s.sizes.Wait()
 	if s.ended != nil {
 		<-s.ended // it closes the listener
 	} else if s.listener != nil {
@@ -229,36 +245,11 @@ func (s *Server) closeAll(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("close engine: %w", err))
 		}
 	}
+	if s.auth != nil {
+		s.auth.Close()
+	}
 	if s.pprof != nil {
 		errs = append(errs, s.pprof.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// listen takes the address, with TLS and the connection limit around it.
-func listen(c config.Server) (net.Listener, error) {
-	addr := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
-	var certificate tls.Certificate
-	if c.TLSCert != "" {
-		var err error
-		if certificate, err = tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
-			return nil, fmt.Errorf("%w: load server.tls_cert and server.tls_key: %w", ErrListen, err)
-		}
-	}
-	ln, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%w: %s is in use, perhaps by another kalamdb-server; stop that one, or set another port: KALAMDB_SERVER_PORT=%d, or server.port in config.toml",
-			ErrListen, addr, c.Port+1)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("%w: %s is not allowed for this user; ports below 1024 need special rights", ErrListen, addr)
-	case err != nil:
-		return nil, fmt.Errorf("%w on %s: %w", ErrListen, addr, err)
-	}
-	ln = &limitListener{Listener: ln, free: make(chan struct{}, c.MaxConnections)}
-	if c.TLSCert != "" {
-		// WebSocket needs HTTP/1.1; HTTP/2 would have to be told apart.
-		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
-	}
-	return ln, nil
 }

@@ -36,7 +36,8 @@ const (
 // Env is what the command line touches of the world around it.
 type Env struct {
 	Stdout, Stderr io.Writer
-	// Signals ends the server; nil: SIGTERM and SIGINT.
+	// Signals ends the server, or reloads its configuration (SIGHUP); nil: the
+	// process's own.
 	Signals <-chan os.Signal
 	// Exit ends the process at once; nil: os.Exit.
 	Exit func(code int)
@@ -102,6 +103,7 @@ func (c *commands) app() *cli.App {
 					&cli.DurationFlag{Name: "ttl", Usage: "how long the token is valid", Value: 24 * time.Hour},
 				},
 			},
+			{Name: "health", Usage: "ask the server that this configuration describes whether it is healthy", Action: c.health},
 			{Name: "config", Usage: "print the configuration in effect and where each value comes from", Action: c.config},
 			{
 				Name: "version", Usage: "print the version", Action: func(*cli.Context) error {
@@ -186,7 +188,7 @@ func (c *commands) serve(ctx *cli.Context) error {
 	signals := c.env.Signals
 	if signals == nil {
 		ch := make(chan os.Signal, 2)
-		signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+		signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(ch)
 		signals = ch
 	}
@@ -196,16 +198,22 @@ func (c *commands) serve(ctx *cli.Context) error {
 	s := app.New(loaded.Config, log.Logger)
 	started := make(chan error, 1)
 	go func() { started <- s.Start(start) }()
-	select {
-	case err = <-started:
-	case <-signals:
-		cancel() // opening a large database may take a while
-		if err = <-started; err == nil {
-			err = s.Stop(ctx.Context)
-		} else if errors.Is(err, context.Canceled) {
-			err = nil
+	for starting := true; starting; {
+		select {
+		case err = <-started:
+			starting = false
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				continue // it was read a moment ago
+			}
+			cancel() // opening a large database may take a while
+			if err = <-started; err == nil {
+				err = s.Stop(ctx.Context)
+			} else if errors.Is(err, context.Canceled) {
+				err = nil
+			}
+			return c.exit(err)
 		}
-		return c.exit(err)
 	}
 	if err != nil {
 		return c.exit(err)
@@ -216,20 +224,31 @@ func (c *commands) serve(ctx *cli.Context) error {
 	if isTerminal(c.env.Stderr) {
 		welcome(c.env.Stderr, s.URL(), loaded)
 	}
-	select {
-	case sig := <-signals:
-		log.Info("stopping; a second signal ends the server at once", "signal", sig.String())
-	case err := <-s.Failed():
-		log.Error("the listener failed", "error", err)
-		return c.exit(errors.Join(err, s.Stop(ctx.Context)))
+	for running := true; running; {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				loaded = c.reload(ctx, s, log, loaded)
+				continue
+			}
+			running = false
+			log.Info("stopping; a second signal ends the server at once", "signal", sig.String())
+		case err := <-s.Failed():
+			log.Error("the listener failed", "error", err)
+			return c.exit(errors.Join(err, s.Stop(ctx.Context)))
+		}
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(ctx.Context) }()
-	select {
-	case err = <-stopped:
-	case <-signals:
-		c.env.Exit(ExitInterrupt)
-		err = <-stopped // only when Exit comes back, in tests
+	for stopping := true; stopping; {
+		select {
+		case err = <-stopped:
+			stopping = false
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				c.env.Exit(ExitInterrupt) // comes back in tests only
+			}
+		}
 	}
 	if err == nil {
 		log.Info("stopped")

@@ -1,7 +1,10 @@
 // Package command is kalamdb-server's command line.
 //
 // Without a subcommand it serves until it gets SIGTERM or SIGINT; a second one
-// ends it at once. Exit codes:
+// ends it at once. SIGHUP reads the configuration again: the log's level, the
+// limits, [auth] with the keys of tokens and the TLS certificate change while
+// the server runs. `kalamdb-server health` exits with 0 when the server that
+// the configuration describes is healthy. Exit codes:
 //
 //	0    stopped as asked
 //	1    an error while running or stopping

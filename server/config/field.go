@@ -72,6 +72,11 @@ func (f Field) TOML() string {
 	}
 }
 
+// Equal tells whether two configurations have the same value of the key.
+func (f Field) Equal(o Field) bool {
+	return reflect.DeepEqual(f.value.Interface(), o.value.Interface())
+}
+
 // setText sets the value from text, as the environment has it.
 func (f Field) setText(s string) error {
 	if u, ok := f.value.Addr().Interface().(encoding.TextUnmarshaler); ok {
