@@ -61,6 +61,7 @@ var engines = []engineRule{
 	{"github.com/coder/websocket", []string{"server/ws", "link"}},
 	{"github.com/lestrrat-go/jwx/v2", []string{"server/auth"}},
 	{"github.com/pelletier/go-toml/v2", []string{"server/config", "cli/config"}},
+	{"github.com/prometheus/client_golang", []string{"server/debug"}},
 	{"github.com/urfave/cli/v2", []string{"server", "cli"}},
 	{"github.com/reeflective/readline", []string{"cli/repl"}},
 	{"github.com/jedib0t/go-pretty/v6", []string{"cli/render", "cli/repl"}},
