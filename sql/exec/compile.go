@@ -449,10 +449,19 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 	}
 	both := slices.Concat(ll, rl)
 	lay := both
-	if n.Kind == plan.Mark {
+	var keep []int
+	switch {
+	case n.Kind == plan.Mark:
 		lay = append(slices.Clone(ll), n.MarkCol)
+	case n.Keep != nil:
+		lay = n.Keep
+		fallthrough
+	default:
+		if keep, err = positions(both, lay); err != nil {
+			return nil, nil, err
+		}
 	}
-	j := &joinNode{kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On)}
+	j := &joinNode{keep: keep, kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On)}
 	var rest []expr.Expr
 	var pairs [][2]expr.Expr
 	for _, e := range n.On {
@@ -500,7 +509,13 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 		if j.residual, err = c.program(expr.And(rest...), both); err != nil {
 			return nil, nil, err
 		}
+		for i, id := range both {
+			if slices.Contains(expr.Columns(rest...), id) {
+				j.read = append(j.read, i)
+			}
+		}
 	}
+	j.place()
 	return j, lay, nil
 }
 

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -31,6 +32,13 @@ type joinNode struct {
 	// leftScan and rightScan are set for a side that can be limited to the
 	// keys of the other.
 	leftScan, rightScan *keyedScan
+	// keep are the columns of the output, and read those of the residual, as
+	// positions in the left columns followed by the right ones.
+	keep, read []int
+	// sides are for both inputs the columns that are kept of their rows when
+	// the table is over them, stored where among those each column is.
+	sides  [2][]int
+	stored []int
 
 	out  []sqltype.Type
 	text string
@@ -48,6 +56,23 @@ func (n *joinNode) label() string {
 		s += " on " + n.text
 	}
 	return s
+}
+
+// place works out which columns the table keeps.
+func (n *joinNode) place() {
+	nl, nr := len(n.l.types()), len(n.r.types())
+	n.stored = make([]int, nl+nr)
+	for c := range n.stored {
+		if !slices.Contains(n.keep, c) && !slices.Contains(n.read, c) {
+			continue
+		}
+		side, at := 0, c
+		if c >= nl {
+			side, at = 1, c-nl
+		}
+		n.stored[c] = len(n.sides[side])
+		n.sides[side] = append(n.sides[side], at)
+	}
 }
 
 func (n *joinNode) open(r *run) operator {
@@ -105,6 +130,7 @@ type joinOp struct {
 	pairL []int32
 	pairR []ref
 	pairN []int32
+	sel   []int32
 
 	rest int
 }
@@ -128,11 +154,15 @@ func (o *joinOp) build(ctx context.Context) error {
 	} else if o.n.kind == plan.Inner && !o.swapped && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
 		o.swap()
 	}
-	inner := o.n.r
+	inner, kept := o.n.r, o.n.sides[1]
 	if o.swapped {
-		inner = o.n.l
+		inner, kept = o.n.l, o.n.sides[0]
 	}
-	o.store = newRowStore(inner.types(), o.r)
+	types := make([]sqltype.Type, len(kept))
+	for i, c := range kept {
+		types[i] = inner.types()[c]
+	}
+	o.store = newRowStore(types, o.r)
 	keyed := len(o.n.rightKeys) > 0
 	intKey := len(o.n.rightKeys) == 1 && o.n.rightKeys[0].Type().Physical() == sqltype.PhysInt && o.n.leftKeys[0].Type().Physical() == sqltype.PhysInt
 	if intKey {
@@ -158,38 +188,41 @@ func (o *joinOp) build(ctx context.Context) error {
 			}
 			continue
 		}
-		base := int32(o.store.rows)
-		c, err := o.store.add(b)
-		if err != nil {
-			return err
-		}
-		chunk := int32(len(o.store.chunks) - 1)
-		for i := range c.Len() {
-			o.refs = append(o.refs, ref{chunk, int32(i)})
-		}
-		o.rows += c.Len()
-		if !keyed {
-			continue
-		}
+		base, n := int32(o.store.rows), b.Rows()
 		for k, ev := range o.rightEval {
-			if keys[k], err = ev.EvalVector(o.r.ectx, c); err != nil {
+			if keys[k], err = ev.EvalVector(o.r.ectx, b); err != nil {
 				return err
 			}
 		}
-		for range c.Len() {
+		part := vector.NewBatch(make([]*vector.Vector, len(kept)), b.Len())
+		for i, c := range kept {
+			part.Cols[i] = b.Cols[c]
+		}
+		part.Sel = b.Sel
+		if _, err := o.store.add(part); err != nil {
+			return err
+		}
+		chunk := int32(len(o.store.chunks) - 1)
+		for i := range n {
+			o.refs = append(o.refs, ref{chunk, int32(i)})
+		}
+		o.rows += n
+		if !keyed {
+			continue
+		}
+		for range n {
 			o.next = append(o.next, 0)
 		}
 		if intKey {
-			if cap(groups) < c.Len() {
-				groups = make([]int32, c.Len())
-			}
-			kb := vector.NewBatch(keys, c.Len())
-			fresh = o.ints.assign(kb, groups[:c.Len()], fresh[:0])
+			groups = resize(groups, n)
+			kb := vector.NewBatch(keys, b.Len())
+			kb.Sel = b.Sel
+			fresh = o.ints.assign(kb, groups, fresh[:0])
 			for len(o.heads) < o.ints.n {
 				o.heads = append(o.heads, 0)
 			}
-			for i, g := range groups[:c.Len()] {
-				if keys[0].IsNull(i) {
+			for i, g := range groups {
+				if g == o.ints.null {
 					o.nullKeys = true
 					continue
 				}
@@ -197,18 +230,18 @@ func (o *joinOp) build(ctx context.Context) error {
 				o.heads[g] = base + int32(i) + 1
 			}
 		} else {
-			for i := range c.Len() {
-				key, null := o.encode(keys, i)
+			for i := range n {
+				key, null := o.encode(keys, b.Row(i))
 				if null {
 					o.nullKeys = true
 					continue
 				}
-				n, fresh := o.bytes.add(key)
+				g, fresh := o.bytes.add(key)
 				if fresh {
 					o.heads = append(o.heads, 0)
 				}
-				o.next[base+int32(i)] = o.heads[n]
-				o.heads[n] = base + int32(i) + 1
+				o.next[base+int32(i)] = o.heads[g]
+				o.heads[g] = base + int32(i) + 1
 			}
 		}
 		size := int64(len(o.refs))*8 + int64(len(o.next)+len(o.heads))*4 + o.tableSize()
@@ -379,31 +412,40 @@ func (o *joinOp) pairs() bool {
 	return len(o.pairL) > 0
 }
 
-// candidates makes the batch of the pairs at hand and keeps those for which
-// the rest of the condition is true. It marks the rows that matched.
+// column gathers a column, by its position in both sides, of the pairs at
+// hand; sel are the pairs' rows in the probe batch.
+func (o *joinOp) column(c int, sel []int32) *vector.Vector {
+	nl := len(o.n.l.types())
+	right := c >= nl
+	if right != o.swapped {
+		return o.store.gatherCol(o.n.stored[c], o.pairR)
+	}
+	if right {
+		c -= nl
+	}
+	return o.probe.Cols[c].Gather(sel)
+}
+
+// probed are the pairs' rows in the probe batch.
+func (o *joinOp) probed() []int32 {
+	o.sel = o.sel[:0]
+	for _, l := range o.pairL {
+		o.sel = append(o.sel, int32(o.probe.Row(int(l))))
+	}
+	return o.sel
+}
+
+// candidates makes the batch of those pairs at hand for which the rest of the
+// condition is true, and marks the rows that matched. What only the output
+// needs is gathered for these alone.
 func (o *joinOp) candidates() (*vector.Batch, error) {
-	sel := make([]int32, len(o.pairL))
-	for i, l := range o.pairL {
-		sel[i] = int32(o.probe.Row(int(l)))
-	}
-	mark := o.n.kind == plan.Mark
-	cols := make([]*vector.Vector, 0, len(o.probe.Cols)+len(o.store.types))
-	if !o.swapped {
-		for _, c := range o.probe.Cols {
-			cols = append(cols, c.Gather(sel))
-		}
-	}
-	for c := range o.store.types {
-		cols = append(cols, o.store.gatherCol(c, o.pairR))
-	}
-	if o.swapped {
-		for _, c := range o.probe.Cols {
-			cols = append(cols, c.Gather(sel))
-		}
-	}
-	b := vector.NewBatch(cols, len(sel))
 	if o.residual != nil {
-		if mark {
+		sel := o.probed()
+		b := vector.NewBatch(make([]*vector.Vector, len(o.n.stored)), len(sel))
+		for _, c := range o.n.read {
+			b.Cols[c] = o.column(c, sel)
+		}
+		if o.n.kind == plan.Mark {
 			v, err := o.residual.EvalVector(o.r.ectx, b)
 			if err != nil {
 				return nil, err
@@ -421,11 +463,12 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.Sel = keep
+		for k, i := range keep {
+			o.pairL[k], o.pairR[k], o.pairN[k] = o.pairL[i], o.pairR[i], o.pairN[i]
+		}
+		o.pairL, o.pairR, o.pairN = o.pairL[:len(keep)], o.pairR[:len(keep)], o.pairN[:len(keep)]
 	}
-	for k := range b.Rows() {
-		i := b.Row(k)
-		l := o.pairL[i]
+	for i, l := range o.pairL {
 		if o.hit[l] && o.n.kind == plan.Single {
 			return nil, errManyRows()
 		}
@@ -434,10 +477,15 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 			o.matched[o.pairN[i]] = true
 		}
 	}
-	if b.Rows() == 0 {
+	if len(o.pairL) == 0 {
 		return nil, nil
 	}
-	return b, nil
+	sel := o.probed()
+	cols := make([]*vector.Vector, len(o.n.keep))
+	for i, c := range o.n.keep {
+		cols[i] = o.column(c, sel)
+	}
+	return vector.NewBatch(cols, len(sel)), nil
 }
 
 func errManyRows() error {
@@ -527,9 +575,13 @@ func (o *joinOp) unmatched(b *vector.Batch) *vector.Batch {
 	if len(sel) == 0 {
 		return nil
 	}
-	cols := b.Cols[:len(b.Cols):len(b.Cols)]
-	for _, t := range o.store.types {
-		cols = append(cols, vector.NewNulls(t, b.Len()))
+	cols := make([]*vector.Vector, len(o.n.keep))
+	for i, c := range o.n.keep {
+		if c < len(b.Cols) {
+			cols[i] = b.Cols[c]
+		} else {
+			cols[i] = vector.NewNulls(o.n.out[i], b.Len())
+		}
 	}
 	out := vector.NewBatch(cols, b.Len())
 	out.Sel = sel
@@ -551,12 +603,13 @@ func (o *joinOp) restOfRight() (*vector.Batch, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
-	var cols []*vector.Vector
-	for _, t := range o.n.l.types() {
-		cols = append(cols, vector.NewNulls(t, len(refs)))
-	}
-	for c := range o.store.types {
-		cols = append(cols, o.store.gatherCol(c, refs))
+	cols := make([]*vector.Vector, len(o.n.keep))
+	for i, c := range o.n.keep {
+		if c < len(o.n.l.types()) {
+			cols[i] = vector.NewNulls(o.n.out[i], len(refs))
+		} else {
+			cols[i] = o.store.gatherCol(o.n.stored[c], refs)
+		}
 	}
 	return vector.NewBatch(cols, len(refs)), nil
 }

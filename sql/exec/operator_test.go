@@ -167,8 +167,12 @@ func TestOperators(t *testing.T) {
 				j.leftKeys = []*expr.Program{expr.Compile(col(0))}
 				j.rightKeys = []*expr.Program{expr.Compile(col(0))}
 			} else {
-				j.residual = must(expr.Binary(ast.OpEq, col(0), col(2)))
+				j.residual, j.read = must(expr.Binary(ast.OpEq, col(0), col(2))), []int{0, 2}
 			}
+			if kind != plan.Mark {
+				j.keep = []int{0, 1, 2, 3}
+			}
+			j.place()
 			return j
 		}
 	}
@@ -295,7 +299,8 @@ func TestJoinWithManyRows(t *testing.T) {
 	}
 	for _, size := range []int{7, 2048} {
 		j := &joinNode{kind: plan.Inner, l: &source{typs: bigText, rows: l, size: size}, r: &source{typs: bigText, rows: r, size: size},
-			leftKeys: []*expr.Program{col}, rightKeys: []*expr.Program{col}, out: slices.Concat(bigText, bigText)}
+			leftKeys: []*expr.Program{col}, rightKeys: []*expr.Program{col}, keep: []int{0, 1, 2, 3}, out: slices.Concat(bigText, bigText)}
+		j.place()
 		got, err := results(t, j, size)
 		if err != nil || len(got) != want {
 			t.Errorf("batches of %d: %d rows, want %d, %v", size, len(got), want, err)
@@ -306,7 +311,8 @@ func TestJoinWithManyRows(t *testing.T) {
 func TestSingleJoinRefusesSecondMatch(t *testing.T) {
 	col := expr.Compile(expr.Column(0, sqltype.TBigInt, "n"))
 	j := &joinNode{kind: plan.Single, l: &source{typs: bigText, rows: [][]any{{2, "a"}}, size: 8}, r: &source{typs: bigText, rows: [][]any{{2, "x"}, {2, "y"}}, size: 8},
-		leftKeys: []*expr.Program{col}, rightKeys: []*expr.Program{col}, out: slices.Concat(bigText, bigText)}
+		leftKeys: []*expr.Program{col}, rightKeys: []*expr.Program{col}, keep: []int{3, 0}, out: []sqltype.Type{sqltype.TText, sqltype.TBigInt}}
+	j.place()
 	if _, err := results(t, j, 8); dberr.CodeOf(err) != dberr.InvalidSQL {
 		t.Errorf("two matches: %v", err)
 	}

@@ -69,6 +69,70 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 	return n
 }
 
+// sinkMark moves the mark join of "x IN (subquery)" that a WHERE asks for to
+// the relation that x comes from, below the inner joins in between: they then
+// join only the rows that pass. A NOT IN mostly keeps its rows, and an EXISTS
+// may have to look at many: those stay.
+func (o *optimizer) sinkMark(n *plan.Join) plan.Node {
+	l, ok := n.L.(*plan.Join)
+	if !ok || l.Kind != plan.Inner && l.Kind != plan.Mark {
+		return n
+	}
+	var need []int
+	for _, id := range expr.Columns(n.Test...) {
+		if slices.Contains(l.Columns(), id) {
+			need = append(need, id)
+		}
+	}
+	within := func(cols []int) bool {
+		return len(need) > 0 && !slices.ContainsFunc(need, func(id int) bool { return !slices.Contains(cols, id) })
+	}
+	m, c := *n, *l
+	switch {
+	case within(l.L.Columns()):
+		m.L = l.L
+		c.L = o.sinkMark(&m)
+	case l.Kind == plan.Inner && within(l.R.Columns()):
+		m.L = l.R
+		c.R = o.sinkMark(&m)
+	default:
+		return n
+	}
+	return &c
+}
+
+// sinkMarks finds the mark joins that predicates ask for.
+func (o *optimizer) sinkMarks(n plan.Node) plan.Node {
+	n = mapInputs(n, o.sinkMarks)
+	f, ok := n.(*plan.Filter)
+	if !ok {
+		return n
+	}
+	var asked []int
+	for _, p := range f.Preds {
+		if c, ok := p.(*expr.ColumnExpr); ok {
+			asked = append(asked, c.Ordinal)
+		}
+	}
+	if len(asked) == 0 {
+		return n
+	}
+	var visit func(plan.Node) plan.Node
+	visit = func(n plan.Node) plan.Node {
+		j, ok := n.(*plan.Join)
+		if !ok || j.Kind != plan.Mark {
+			return n
+		}
+		c := *j
+		c.L = visit(j.L)
+		if slices.Contains(asked, j.MarkCol) && len(j.On) == 0 && len(j.Test) == 1 && !volatile(j.Test[0]) {
+			return o.sinkMark(&c)
+		}
+		return &c
+	}
+	return &plan.Filter{In: visit(f.In), Preds: f.Preds}
+}
+
 // rename passes columns on and adds one.
 func (o *optimizer) rename(in plan.Node, pass []int, col int, e expr.Expr) plan.Node {
 	return &plan.Project{In: in, Exprs: append(o.exprs(pass), e), Cols: append(slices.Clone(pass), col)}

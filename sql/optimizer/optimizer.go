@@ -26,6 +26,7 @@ func Optimize(st *plan.Statement, opts Options) {
 	if !opts.NoPushdown {
 		n = o.inlineCTEs(n)
 		n = o.decorrelate(n)
+		n = o.sinkMarks(n)
 		n = o.push(n, nil)
 		n = o.orderJoins(n)
 	}

@@ -83,6 +83,12 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		want.addExprs(n.Test...)
 		c := *n
 		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
+		c.Keep = []int{}
+		for _, id := range slices.Concat(c.L.Columns(), c.R.Columns()) {
+			if need.has(id) {
+				c.Keep = append(c.Keep, id)
+			}
+		}
 		return &c
 	case *plan.Apply:
 		want := maps.Clone(need)

@@ -173,6 +173,9 @@ type Join struct {
 	Test []expr.Expr
 	// MarkCol is the column of a Mark join.
 	MarkCol int
+	// Keep, when not nil, are the columns of the rows: those that somebody
+	// reads. A Mark join keeps all.
+	Keep []int
 }
 
 // ApplyKind says what an Apply makes of the right rows.

@@ -44,8 +44,12 @@ func (n *Aggregate) Columns() []int {
 	return out
 }
 
-// Columns are the left side's, then the right side's or the mark.
+// Columns are the left side's, then the right side's or the mark, or of those
+// the ones that are kept.
 func (n *Join) Columns() []int {
+	if n.Keep != nil && n.Kind != Mark {
+		return n.Keep
+	}
 	if n.Kind == Mark {
 		return append(slices.Clone(n.L.Columns()), n.MarkCol)
 	}
