@@ -272,7 +272,16 @@ func (o *aggOp) build(ctx context.Context) error {
 	for _, set := range o.n.sets {
 		o.sets = append(o.sets, o.n.newSet(o.r, set))
 	}
-	for i := 0; ; i++ {
+	parts, err := o.parts(ctx)
+	if err != nil {
+		return err
+	}
+	if parts != nil {
+		if err := o.buildParallel(ctx, parts); err != nil {
+			return err
+		}
+	}
+	for i := 0; parts == nil; i++ {
 		b, err := o.in.Next(ctx)
 		if err != nil {
 			return err

@@ -308,7 +308,7 @@ func (c *compiler) filter(in node, lay []int, preds []expr.Expr) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &filterNode{in: in, pred: p, text: textOf(preds)}, nil
+	return &filterNode{in: in, pred: p, volatile: slices.ContainsFunc(preds, plan.Volatile), text: textOf(preds)}, nil
 }
 
 func (c *compiler) values(n *plan.Values) (node, []int, error) {
@@ -328,7 +328,7 @@ func (c *compiler) project(n *plan.Project) (node, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &projectNode{in: in, out: c.types(n.Cols), text: c.names(n.Cols)}
+	p := &projectNode{in: in, out: c.types(n.Cols), volatile: slices.ContainsFunc(n.Exprs, plan.Volatile), text: c.names(n.Cols)}
 	passes := true
 	for i, e := range n.Exprs {
 		x, err := c.resolve(e, lay)

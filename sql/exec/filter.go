@@ -13,6 +13,8 @@ import (
 type filterNode struct {
 	in   node
 	pred *expr.Program
+	// volatile says that the condition may give another value each time.
+	volatile bool
 	text string
 }
 

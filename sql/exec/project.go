@@ -18,6 +18,8 @@ type output struct {
 type projectNode struct {
 	in   node
 	outs []output
+	// volatile says that a program may give another value each time.
+	volatile bool
 	out  []sqltype.Type
 	text string
 }
@@ -25,8 +27,11 @@ type projectNode struct {
 func (n *projectNode) types() []sqltype.Type { return n.out }
 func (n *projectNode) inputs() []node        { return []node{n.in} }
 func (n *projectNode) label() string         { return "Project " + n.text }
-func (n *projectNode) open(r *run) operator {
-	o := &projectOp{n: n, r: r, in: r.open(n.in), evals: make([]*expr.Eval, len(n.outs))}
+func (n *projectNode) open(r *run) operator { return n.over(r, r.open(n.in)) }
+
+// over is the operator over an input that is open.
+func (n *projectNode) over(r *run, in operator) operator {
+	o := &projectOp{n: n, r: r, in: in, evals: make([]*expr.Eval, len(n.outs))}
 	for i := range n.outs {
 		if n.outs[i].prog != nil {
 			o.evals[i] = n.outs[i].prog.NewEval()

@@ -38,6 +38,18 @@ type Table interface {
 	Rows() int64
 }
 
+// Partitioned is a Table whose rows several goroutines can read at the same
+// time.
+type Partitioned interface {
+	Table
+	// ScanParts opens at most n scans that together give every row that Scan
+	// would give, each in one of them. Each is read by one goroutine and
+	// closed by its reader, also when another one fails. How many rows a part
+	// has may be decided while they are read, so that fast readers take more.
+	// Ordered, Reverse and Limit are not set in the request.
+	ScanParts(ctx context.Context, req ScanRequest, n int) ([]Scanner, error)
+}
+
 // ScanRequest says what a scan reads. The zero request with Columns reads
 // every row that is not deleted, in no particular order.
 type ScanRequest struct {

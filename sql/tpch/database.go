@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/decimal"
@@ -30,10 +31,10 @@ type Database struct {
 }
 
 var (
-	_ binder.Catalog = (*Database)(nil)
-	_ exec.Snapshot  = snapshot{}
-	_ exec.Table     = (*columns)(nil)
-	_ exec.Scanner   = (*scanner)(nil)
+	_ binder.Catalog   = (*Database)(nil)
+	_ exec.Snapshot    = snapshot{}
+	_ exec.Partitioned = (*columns)(nil)
+	_ exec.Scanner     = (*scanner)(nil)
 )
 
 // NewDatabase makes a database of TPC-H's tables with the rows of a scale
@@ -279,17 +280,49 @@ func (t *columns) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, e
 	return s, nil
 }
 
+// morsel is how many rows the reader of a part takes at a time.
+const morsel = 16 * vector.BatchSize
+
+// ScanParts gives parts that take morsels from one counter.
+func (t *columns) ScanParts(ctx context.Context, req exec.ScanRequest, n int) ([]exec.Scanner, error) {
+	all, err := t.Scan(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	var morsels [][2]int
+	for _, s := range all.(*scanner).spans {
+		for from := s[0]; from < s[1]; from += morsel {
+			morsels = append(morsels, [2]int{from, min(from+morsel, s[1])})
+		}
+	}
+	next := new(atomic.Int64)
+	out := make([]exec.Scanner, n)
+	for i := range out {
+		out[i] = &scanner{t: t, cols: req.Columns, morsels: morsels, next: next}
+	}
+	return out, nil
+}
+
 type scanner struct {
 	t       *columns
 	cols    []int
 	spans   [][2]int
 	reverse bool
+	// morsels, in a part of a scan, are what all parts share, next is the
+	// first that none has taken.
+	morsels [][2]int
+	next    *atomic.Int64
 }
 
 // Next gives the next rows.
 func (s *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	for len(s.spans) > 0 && s.spans[0][0] == s.spans[0][1] {
 		s.spans = s.spans[1:]
+	}
+	if len(s.spans) == 0 && s.next != nil {
+		if at := s.next.Add(1) - 1; at < int64(len(s.morsels)) {
+			s.spans = append(s.spans, s.morsels[at])
+		}
 	}
 	if len(s.spans) == 0 {
 		return nil, ctx.Err()

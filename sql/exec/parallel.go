@@ -1,0 +1,213 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// minParallelRows is from how many rows of a table on helpers are worth their
+// start.
+const minParallelRows = 1 << 16
+
+// parts opens the parts of the scan below an aggregate that several goroutines
+// can read: filters and projections that give the same whoever computes them
+// stand between, and the aggregates do not depend on the order of the rows.
+// nil: one goroutine does it.
+func (o *aggOp) parts(ctx context.Context) ([]Scanner, error) {
+	if o.r.env.Parallelism < 2 || o.n.sets != nil || o.r.stats != nil || !o.n.unordered() {
+		return nil, nil
+	}
+	scan := pipeline(o.n.in)
+	if scan == nil || scan.point || scan.limit != nil {
+		return nil, nil
+	}
+	if _, limited := o.r.dynamic[scan]; limited {
+		return nil, nil
+	}
+	t, err := o.r.env.Snapshot.Table(ctx, scan.table)
+	if err != nil {
+		return nil, err
+	}
+	split, ok := t.(Partitioned)
+	if !ok || t.Rows() < minParallelRows {
+		return nil, nil
+	}
+	req, ok, err := scan.request(o.r)
+	if !ok || err != nil {
+		return nil, err
+	}
+	req.Ordered, req.Reverse = false, false
+	return split.ScanParts(ctx, req, o.r.env.Parallelism)
+}
+
+// unordered tells whether the aggregates give the same, to the last digit, in
+// whichever order the rows come: sums of floating point numbers do not.
+func (n *aggNode) unordered() bool {
+	for i := range n.aggs {
+		a := &n.aggs[i]
+		if a.distinct || len(a.order) > 0 || !foldable[a.fn.Name] {
+			return false
+		}
+		switch a.fn.Name {
+		case "count", "min", "max":
+			continue
+		}
+		for _, t := range a.spec.Args {
+			if t.Physical() == sqltype.PhysFloat {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pipeline is the scan below filters and projections, or nil.
+func pipeline(n node) *scanNode {
+	for {
+		switch x := n.(type) {
+		case *scanNode:
+			return x
+		case *filterNode:
+			if x.volatile {
+				return nil
+			}
+			n = x.in
+		case *projectNode:
+			if x.volatile {
+				return nil
+			}
+			n = x.in
+		default:
+			return nil
+		}
+	}
+}
+
+// openOver opens filters and projections over one part of the scan.
+func openOver(r *run, n node, part operator) operator {
+	switch n := n.(type) {
+	case *filterNode:
+		return &filterOp{r: r, in: openOver(r, n.in, part), eval: n.pred.NewEval()}
+	case *projectNode:
+		return n.over(r, openOver(r, n.in, part))
+	}
+	return part
+}
+
+// partOp gives the rows of a part of a scan.
+type partOp struct{ sc Scanner }
+
+func (o *partOp) Next(ctx context.Context) (*vector.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return o.sc.Next(ctx)
+}
+
+func (o *partOp) Close() { o.sc.Close() }
+
+// buildParallel aggregates each part in a goroutine of its own and merges what
+// they found. All of them have ended when it returns.
+func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	all := o.sets[0]
+	found := make([]*groupSet, len(parts))
+	mems := make([]reservation, len(parts))
+	var wg sync.WaitGroup
+	for i, sc := range parts {
+		mems[i].acct = o.r.acct
+		wg.Go(func() {
+			defer sc.Close()
+			var err error
+			if found[i], err = o.aggregatePart(ctx, sc, &mems[i]); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range mems {
+		defer mems[i].release()
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for i, s := range found {
+		if i == 0 {
+			o.sets[0] = s
+			all = s
+			continue
+		}
+		if err := all.merge(s, len(o.n.in.types())); err != nil {
+			return err
+		}
+		found[i] = nil
+	}
+	return nil
+}
+
+func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation) (s *groupSet, err error) {
+	// Nobody above this goroutine would catch it.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("aggregate a part of a scan: %v\n%s", p, debug.Stack())
+		}
+	}()
+	r := *o.r
+	ectx := *o.r.ectx
+	r.ectx = &ectx
+	set := make([]int, len(o.n.groups))
+	for i := range set {
+		set[i] = i
+	}
+	s = o.n.newSet(&r, set)
+	in := openOver(&r, o.n.in, &partOp{sc})
+	for i := 0; ; i++ {
+		b, err := in.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			return s, mem.set(s.size())
+		}
+		if err := s.add(&r, b); err != nil {
+			return nil, err
+		}
+		if i&7 == 7 {
+			if err := mem.set(s.size()); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// merge takes over the groups of another set of the same aggregate, whose
+// input has that many columns.
+func (s *groupSet) merge(from *groupSet, width int) error {
+	groups := make([]int32, from.n)
+	if s.grouper != nil {
+		b := vector.NewBatch(make([]*vector.Vector, width), from.n)
+		for k, c := range s.cols {
+			b.Cols[c] = from.keys[k].Finish()
+		}
+		s.fresh = s.grouper.assign(b, groups, s.fresh[:0])
+		for _, i := range s.fresh {
+			for k, c := range s.cols {
+				s.keys[k].AppendFrom(b.Cols[c], int(i))
+			}
+		}
+		s.n = s.grouper.len()
+	}
+	for i, st := range s.states {
+		st.state.Grow(s.n)
+		if err := st.state.Merge(from.states[i].state, groups); err != nil {
+			return err
+		}
+	}
+	return nil
+}
