@@ -21,6 +21,8 @@ type session struct {
 	spaces int
 	// home is the namespace of the round.
 	home int
+	// deadline ends the shrinking of the difference at hand.
+	deadline time.Time
 	// slow is the statement that took longest.
 	slowest time.Duration
 	slow    string
@@ -37,6 +39,9 @@ type finding struct {
 	count     int
 	scripts   []string
 }
+
+// shrinkTime is how long one difference may be made smaller.
+const shrinkTime = 15 * time.Second
 
 func newSession(ours *engine.Kalam, theirs engine.Database) (*session, error) {
 	rules, err := accepted()
@@ -121,10 +126,11 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 		f.count++
 		return true, nil
 	}
+	s.deadline = time.Now().Add(shrinkTime)
 	same := func(other *Difference) bool {
-		return other != nil && other.Kind == d.Kind && errorSignature(other) == errorSignature(d)
+		return time.Now().Before(s.deadline) && other != nil && other.Kind == d.Kind && errorSignature(other) == errorSignature(d)
 	}
-	q.Root.Shrink(400, func() bool { return same(s.unexplained(ctx, q.Root.String(), q.Ordered)) })
+	q.Root.Shrink(400, func() bool { return time.Now().Before(s.deadline) && same(s.unexplained(ctx, q.Root.String(), q.Ordered)) })
 	sql = q.Root.String()
 	tables, err = s.shrinkTables(ctx, tables, sql, func() bool { return same(s.unexplained(ctx, sql, q.Ordered)) })
 	if err != nil {
@@ -156,7 +162,8 @@ func (s *session) shrinkTables(ctx context.Context, all []*query.Table, sql stri
 	tables := mentioned(all, []string{sql})
 	tries := 60
 	try := func(ts []*query.Table) (bool, error) {
-		if tries--; tries < 0 {
+		if tries--; tries < 0 || time.Now().After(s.deadline) {
+			tries = 0
 			return false, nil
 		}
 		leave, _, d, err := s.enter(ctx, ts)
