@@ -80,10 +80,17 @@ func (o *topNOp) fill(ctx context.Context, want int) error {
 		if b == nil {
 			return nil
 		}
+		first := b.Cols[o.n.keys[0].col]
+		cut, cuts := o.cutoff(want, first)
 		for i := range b.Rows() {
 			row := b.Row(i)
-			key = appendRowKey(key[:0], o.n.keys, b.Cols, row)
 			seq++
+			if cuts && (first.Valid == nil || first.Valid.Get(row)) {
+				if x := orderOf(first, row); x > cut && !o.n.keys[0].desc || x < cut && o.n.keys[0].desc {
+					continue
+				}
+			}
+			key = appendRowKey(key[:0], o.n.keys, b.Cols, row)
 			if len(o.rows) == want {
 				if want == 0 || bytes.Compare(key, o.rows[0].key) >= 0 {
 					continue
@@ -94,6 +101,7 @@ func (o *topNOp) fill(ctx context.Context, want int) error {
 					top.row[c] = col.Value(row).Clone()
 				}
 				heap.Fix(&o.rows, 0)
+				cut, cuts = o.cutoff(want, first)
 				continue
 			}
 			h := heapRow{key: bytes.Clone(key), seq: seq, row: make(sqltype.Row, len(b.Cols))}
@@ -108,6 +116,32 @@ func (o *topNOp) fill(ctx context.Context, want int) error {
 			heap.Push(&o.rows, h)
 		}
 	}
+}
+
+// cutoff is the first key of the worst row that is kept, as a number of the
+// same order: most rows are worse by that alone. ok is false while there is
+// room, and for keys that are no numbers.
+func (o *topNOp) cutoff(want int, first *vector.Vector) (cut uint64, ok bool) {
+	if len(o.rows) < want || want == 0 || first.Const {
+		return 0, false
+	}
+	switch v := o.rows[0].row[o.n.keys[0].col]; {
+	case v.IsNull():
+		return 0, false
+	case first.Type.Physical() == sqltype.PhysInt:
+		return uint64(v.Int()) ^ 1<<63, true
+	case first.Type.Physical() == sqltype.PhysFloat:
+		return floatBits(v.Float()), true
+	}
+	return 0, false
+}
+
+// orderOf is a value of a vector as a number that cutoff compares with.
+func orderOf(v *vector.Vector, row int) uint64 {
+	if v.Ints != nil {
+		return uint64(v.Ints[row]) ^ 1<<63
+	}
+	return floatBits(v.Floats[row])
 }
 
 func (o *topNOp) Next(ctx context.Context) (*vector.Batch, error) {
