@@ -130,7 +130,9 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 	same := func(other *Difference) bool {
 		return time.Now().Before(s.deadline) && other != nil && other.Kind == d.Kind && errorSignature(other) == errorSignature(d)
 	}
-	q.Root.Shrink(400, func() bool { return time.Now().Before(s.deadline) && same(s.unexplained(ctx, q.Root.String(), q.Ordered)) })
+	q.Root.Shrink(400, func() bool {
+		return time.Now().Before(s.deadline) && same(s.unexplained(ctx, q.Root.String(), q.Ordered))
+	})
 	sql = q.Root.String()
 	tables, err = s.shrinkTables(ctx, tables, sql, func() bool { return same(s.unexplained(ctx, sql, q.Ordered)) })
 	if err != nil {
