@@ -22,15 +22,29 @@ type statementContext struct {
 	undo  []func() bool
 }
 
+// unlimited takes the statement's own deadline away: it is of those that take
+// as long as they take. The caller's stays.
+func (c *statementContext) unlimited() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = time.Time{}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
 // Deadline implements context.Context.
 func (c *statementContext) Deadline() (time.Time, bool) {
-	if c.deadline.IsZero() {
+	c.mu.Lock()
+	own := c.deadline
+	c.mu.Unlock()
+	if own.IsZero() {
 		return c.Context.Deadline()
 	}
-	if d, ok := c.Context.Deadline(); ok && d.Before(c.deadline) {
+	if d, ok := c.Context.Deadline(); ok && d.Before(own) {
 		return d, true
 	}
-	return c.deadline, true
+	return own, true
 }
 
 // Err implements context.Context.

@@ -19,7 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/apikey"
-	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/core/flush"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/core/storage"
@@ -56,10 +56,9 @@ type Engine struct {
 	sessions *session.Manager
 	storages *storage.Manager
 	jobs     *job.Manager
-	// interrupted are the jobs that the server before this one died in.
-	interrupted []job.Job
-	started     time.Time
-	turns       turns
+	flushes  *flush.Service
+	started  time.Time
+	turns    turns
 	// parallelism is how many goroutines a query may use.
 	parallelism int
 	ids         *builtin.IDGenerator
@@ -104,25 +103,33 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.system = systable.New()
 	e.hub = live.NewHub(live.Options{Limits: e.cfg.Live, Source: resume{e}, Log: e.log})
+	e.storages = storage.New(storage.Options{
+		Location: e.cfg.Storage.DefaultLocation, InMemory: e.cfg.Store.Backend == config.BackendMemory && e.cfg.Data.Dir == "",
+		UserTemplate: e.cfg.Storage.UserTemplate, SharedTemplate: e.cfg.Storage.SharedTemplate,
+	})
 	var err error
 	e.store, err = table.Open(ctx, e.backend, e.hub, table.Options{
 		System:           e.system.Tables(),
 		Hard:             []ident.TableID{systable.UsersID},
 		MaxBuffer:        e.cfg.Stream.MaxBuffer,
 		EvictionInterval: e.cfg.Stream.EvictionInterval.Std(),
+		Files:            e.storages,
 		Logger:           e.log,
 	})
 	if err != nil {
 		return err
 	}
-	e.storages = storage.New(storage.Options{
-		Location: e.cfg.Storage.DefaultLocation, InMemory: e.cfg.Store.Backend == config.BackendMemory && e.cfg.Data.Dir == "",
-		UserTemplate: e.cfg.Storage.UserTemplate, SharedTemplate: e.cfg.Storage.SharedTemplate,
-		Find: func(id ident.StorageID) (*catalog.Storage, error) { return e.store.Catalog().Storage(id) },
+	var interrupted []job.Job
+	e.jobs, interrupted, err = job.Open(ctx, e.backend, job.Options{
+		Node: e.node(), Workers: e.cfg.Flush.Workers, Retention: e.cfg.Retention.Jobs.Std(), Logger: e.log,
 	})
-	if err := e.openJobs(ctx); err != nil {
+	if err != nil {
 		return err
 	}
+	e.flushes = flush.New(flush.Options{
+		Store: e.store, Jobs: e.jobs, Interval: e.cfg.Flush.DefaultInterval.Std(), Rows: e.cfg.Flush.DefaultRows,
+		CheckInterval: e.cfg.Flush.CheckInterval.Std(), MinRowsPerUser: e.cfg.Flush.MinRowsPerUser, Logger: e.log,
+	})
 	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
 		e.parallelism = runtime.GOMAXPROCS(0)
 	}
@@ -139,14 +146,9 @@ func (e *Engine) open(ctx context.Context) error {
 	})
 	e.version = buildinfo.Get().Version
 	e.host = e.newHost()
+	e.flushes.Start()
+	e.flushes.Again(ctx, interrupted)
 	return nil
-}
-
-func (e *Engine) openJobs(ctx context.Context) (err error) {
-	e.jobs, e.interrupted, err = job.Open(ctx, e.backend, job.Options{
-		Node: e.node(), Workers: e.cfg.Flush.Workers, Retention: e.cfg.Retention.Jobs.Std(), Logger: e.log,
-	})
-	return err
 }
 
 func (e *Engine) openBackend() error {
@@ -210,11 +212,25 @@ func (e *Engine) Close(ctx context.Context) error {
 			e.stop(errStopped)
 			<-e.running.drained()
 		}
+		e.flushes.Stop()
+		e.flushAtEnd(ctx)
 		e.jobs.Close(ctx)
 		e.stop(errStopped)
 		e.closeErr = e.release()
 	})
 	return e.closeErr
+}
+
+// flushAtEnd flushes all tables before the end, as FR-028 has it. What cannot be
+// flushed stays hot, where it is as safe. A database in memory ends with its
+// process, so it has nothing to gain.
+func (e *Engine) flushAtEnd(ctx context.Context) {
+	if e.cfg.Store.Backend == config.BackendMemory || e.store.Unavailable() != nil {
+		return
+	}
+	if _, err := e.flushes.FlushAll(ctx, "", flush.Request{Origin: "shutdown"}); err != nil {
+		e.log.Warn("flush before the end; the rows stay in the hot tier", "error", err)
+	}
 }
 
 // release closes what is open, the last opened first.
@@ -225,6 +241,12 @@ func (e *Engine) release() error {
 	}
 	if e.keys != nil {
 		errs = append(errs, e.keys.Close(context.Background()))
+	}
+	if e.flushes != nil {
+		e.flushes.Stop()
+	}
+	if e.jobs != nil {
+		e.jobs.Close(context.Background())
 	}
 	if e.store != nil {
 		errs = append(errs, e.store.Close())

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,6 +16,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/flush"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -82,6 +85,8 @@ func (r *recorder) End(o Outcome) error {
 type db struct {
 	testing.TB
 	*Engine
+	// between runs before each statement that exec is given; nil: nothing.
+	between func()
 }
 
 func testConfig(backend, dir string) config.Config {
@@ -89,6 +94,9 @@ func testConfig(backend, dir string) config.Config {
 	cfg.Store.Backend = backend
 	cfg.Data.Dir = dir
 	cfg.Server.Node = "test"
+	if dir != "" {
+		cfg.Storage.DefaultLocation = filepath.Join(dir, "storage")
+	}
 	return cfg
 }
 
@@ -106,10 +114,57 @@ func openDB(t testing.TB, cfg config.Config) *db {
 	return &db{TB: t, Engine: e}
 }
 
-// forBackends runs a test on every backend.
+// forBackends runs a test on every backend, with all rows in the hot tier, with
+// all in the cold one before each statement, and with some here and some there.
+// Nothing that a statement answers may differ.
 func forBackends(t *testing.T, test func(t *testing.T, d *db)) {
-	t.Run("memory", func(t *testing.T) { test(t, openDB(t, testConfig(config.BackendMemory, ""))) })
-	t.Run("badger", func(t *testing.T) { test(t, openDB(t, testConfig(config.BackendBadger, t.TempDir()))) })
+	memory := func(t *testing.T) *db { return openDB(t, testConfig(config.BackendMemory, "")) }
+	badger := func(t *testing.T) *db { return openDB(t, testConfig(config.BackendBadger, t.TempDir())) }
+	t.Run("memory", func(t *testing.T) { test(t, memory(t)) })
+	t.Run("badger", func(t *testing.T) { test(t, badger(t)) })
+	t.Run("flushed", func(t *testing.T) {
+		d := memory(t)
+		d.between = d.flushAll
+		test(t, d)
+	})
+	t.Run("half", func(t *testing.T) {
+		d := badger(t)
+		var n atomic.Int32
+		d.between = func() {
+			if n.Add(1)%3 == 0 {
+				d.flushAll()
+			}
+		}
+		test(t, d)
+	})
+}
+
+// forRestarts is forBackends, and with a database that is closed and opened
+// again on the way, for tests that keep nothing of the engine.
+func forRestarts(t *testing.T, test func(t *testing.T, d *db)) {
+	forBackends(t, test)
+	t.Run("restarted", func(t *testing.T) {
+		cfg := testConfig(config.BackendBadger, t.TempDir())
+		d := openDB(t, cfg)
+		n := 0
+		d.between = func() {
+			if n++; n%6 != 0 {
+				return
+			}
+			if err := d.Close(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			d.Engine = openDB(t, cfg).Engine
+		}
+		test(t, d)
+	})
+}
+
+func (d *db) flushAll() {
+	d.Helper()
+	if _, err := d.flushes.FlushAll(context.Background(), "", flush.Request{Origin: "test"}); err != nil {
+		d.Fatal(err)
+	}
 }
 
 // who makes a principal: "ann", "ann:service"; without a role it is a user.
@@ -132,6 +187,9 @@ func (d *db) session(p Principal) *Session {
 
 func (d *db) exec(as, text string, params ...sqltype.Value) ([]answer, error) {
 	d.Helper()
+	if d.between != nil {
+		d.between()
+	}
 	var r recorder
 	err := d.session(who(as)).Execute(context.Background(), Request{SQL: text, Params: params}, &r)
 	return r.answers, err

@@ -119,24 +119,27 @@ func (st *statement) visibleTable(state *table.State, name *ast.TableName) (*ddl
 	return t, nil
 }
 
-// showStats counts a table's rows. The counts are kept, not made by scanning,
-// but for a caller who may only know of the own rows of a USER table.
+// showStats shows a table's rows and files. The figures are kept, not made by
+// scanning, but for a caller who may only know of the own rows of a USER table.
 func (st *statement) showStats(ctx context.Context, state *table.State, x *ast.Show) error {
 	t, err := st.visibleTable(state, &x.Table)
 	if err != nil {
 		return err
 	}
-	env := st.environment(state)
-	var rows int64
+	var stats table.Stats
 	switch {
+	case t.Type == ident.UserTable && !st.s.principal.Role.IsAdmin():
+		if stats, err = st.s.e.store.UserStats(ctx, state, t, st.s.principal.User); err != nil {
+			return err
+		}
 	case t.Type == ident.SystemTable, t.Type.PerUser() && !st.s.principal.Role.IsAdmin():
-		if rows, err = count(ctx, env, t); err != nil {
+		if stats.Buffered, err = count(ctx, st.environment(state), t); err != nil {
 			return err
 		}
 	case t.Type == ident.StreamTable:
-		rows, _ = st.s.e.store.StreamCount(t.ID)
+		stats.Buffered, _ = st.s.e.store.StreamCount(t.ID)
 	default:
-		rows, _ = st.s.e.store.RowCount(t.ID)
+		stats = st.s.e.store.Stats(t.ID)
 	}
 	r := &result{}
 	r.texts("namespace", "table_name")
@@ -145,9 +148,9 @@ func (st *statement) showStats(ctx context.Context, state *table.State, x *ast.S
 	}
 	r.col("last_flush", sqltype.TTimestamp)
 	r.texts("flush_policy")
-	zero := sqltype.NewBigInt(0)
-	r.add(text(t.Namespace), text(t.Name), sqltype.NewBigInt(rows), zero, sqltype.NewBigInt(rows), zero, zero,
-		sqltype.NullOf(sqltype.Timestamp), optionalText(st.caller(&st.view).FlushPolicy(t)))
+	n := sqltype.NewBigInt
+	r.add(text(t.Namespace), text(t.Name), n(stats.Buffered), n(stats.Flushed), n(stats.Buffered+stats.Flushed), n(stats.Bytes), n(stats.Files),
+		moment(stats.LastFlush), optionalText(st.caller(&st.view).FlushPolicy(t)))
 	return st.show(r, Outcome{})
 }
 

@@ -18,7 +18,7 @@ func TestStorages(t *testing.T) {
 			{sql: fmt.Sprintf("CREATE STORAGE archive TYPE filesystem PATH '%s/b'", dir), want: "!ALREADY_EXISTS archive"},
 			{sql: fmt.Sprintf("CREATE STORAGE IF NOT EXISTS archive TYPE filesystem PATH '%s/b'", dir), want: "-- Storage archive exists already"},
 			{sql: `CREATE STORAGE cloud TYPE s3 PATH 's3://bucket/prefix?endpoint=http://127.0.0.1:9' CREDENTIALS '{"access_key_id":"AK","secret_access_key":"verysecret"}' USER_TABLES_TEMPLATE '{namespace}/{shard}/{userId}/{tableName}/'`, want: "-- Storage cloud created"},
-			{sql: "SHOW STORAGES", want: fmt.Sprintf("local|Local filesystem|filesystem|./data/storage|0\narchive|Archive|filesystem|%s/a|0\ncloud|NULL|s3|s3://bucket/prefix?endpoint=http://127.0.0.1:9|0", dir)},
+			{sql: "SHOW STORAGES", want: fmt.Sprintf("local|Local filesystem|filesystem|%s|0\narchive|Archive|filesystem|%s/a|0\ncloud|NULL|s3|s3://bucket/prefix?endpoint=http://127.0.0.1:9|0", d.cfg.Storage.DefaultLocation, dir)},
 			{sql: "SELECT storage_id, description, credentials, user_tables_template FROM system.storages WHERE storage_id <> 'local' ORDER BY 1",
 				want: `archive|old things|NULL|{storageLocation}/{namespace}/users/{userId}/{tableName}/` + "\n" + `cloud|NULL|{"access_key_id":"***","secret_access_key":"***"}|{namespace}/{shard}/{userId}/{tableName}/`},
 			{as: "ann", sql: "SELECT storage_id, uri, credentials FROM system.storages ORDER BY 1", want: "archive|NULL|NULL\ncloud|NULL|NULL\nlocal|NULL|NULL"},

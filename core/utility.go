@@ -42,8 +42,10 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 		return st.clearCache()
 	case *ast.AlterTable:
 		return st.alterTable(ctx, x)
-	case *ast.FlushTable, *ast.FlushAll:
-		return unsupported("FLUSH")
+	case *ast.FlushTable:
+		return st.flushTable(ctx, state, x)
+	case *ast.FlushAll:
+		return st.flushAll(ctx, state, x)
 	case *ast.Compact:
 		return unsupported("COMPACT TABLE")
 	case *ast.CreateStorage:

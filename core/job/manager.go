@@ -308,8 +308,10 @@ type Task struct {
 	done   chan struct{}
 
 	held, peak atomic.Int64
-	cpuStart   time.Duration
-	hasThread  bool
+	// helped is the processor time of Work, in nanoseconds.
+	helped    atomic.Int64
+	cpuStart  time.Duration
+	hasThread bool
 
 	mu     sync.Mutex // guards what follows
 	job    Job
@@ -368,10 +370,25 @@ func (t *Task) Hold(n int64) {
 	}
 }
 
+// Work runs a part of the job on a goroutine of its own, which the caller has
+// started, and counts its processor time as the job's.
+func (t *Task) Work(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if start, ok := threadTime(); ok {
+		defer func() {
+			if end, ok := threadTime(); ok {
+				t.helped.Add(int64(end - start))
+			}
+		}()
+	}
+	f()
+}
+
 // cpu is the processor time so far, asked on the job's own thread.
 func (t *Task) cpu() time.Duration {
 	if now, ok := threadTime(); ok && t.hasThread {
-		return now - t.cpuStart
+		return now - t.cpuStart + time.Duration(t.helped.Load())
 	}
 	return time.Since(t.job.StartedAt)
 }

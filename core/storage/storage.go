@@ -19,6 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/layout"
 	"github.com/kalamdb/kalamdb/store/object"
@@ -35,9 +36,9 @@ type Options struct {
 	// UserTemplate and SharedTemplate are those of "local", and of storages
 	// that name none.
 	UserTemplate, SharedTemplate string
-	// Find looks a storage up in the newest catalog.
-	Find func(ident.StorageID) (*catalog.Storage, error)
 }
+
+var _ table.Files = (*Manager)(nil)
 
 // Manager has the open storages. It may be used from several goroutines.
 type Manager struct {
@@ -67,18 +68,19 @@ func New(opts Options) *Manager {
 func (m *Manager) Local() *catalog.Storage { return m.local }
 
 // find gives a storage's definition.
-func (m *Manager) find(id ident.StorageID) (*catalog.Storage, error) {
+func (m *Manager) find(cat *catalog.Snapshot, id ident.StorageID) (*catalog.Storage, error) {
 	if id == sysname.DefaultStorage {
 		return m.local, nil
 	}
-	return m.opts.Find(id)
+	return cat.Storage(id)
 }
 
-// Bucket gives a storage's bucket, which stays the Manager's.
+// Bucket gives the bucket of a storage as the catalog has it. It stays the
+// Manager's.
 //
 // Errors: NOT_FOUND, or STORAGE_UNAVAILABLE when it cannot be opened.
-func (m *Manager) Bucket(id ident.StorageID) (object.Bucket, error) {
-	def, err := m.find(id)
+func (m *Manager) Bucket(cat *catalog.Snapshot, id ident.StorageID) (object.Bucket, error) {
+	def, err := m.find(cat, id)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +123,8 @@ func folder(uri string) string {
 }
 
 // ObjectName is the name of a table's file in its storage.
-func (m *Manager) ObjectName(t *ddl.Table, user ident.UserID, file string) (string, error) {
-	def, err := m.find(t.Storage)
+func (m *Manager) ObjectName(cat *catalog.Snapshot, t *ddl.Table, user ident.UserID, file string) (string, error) {
+	def, err := m.find(cat, t.Storage)
 	if err != nil {
 		return "", err
 	}
@@ -135,8 +137,8 @@ func (m *Manager) ObjectName(t *ddl.Table, user ident.UserID, file string) (stri
 
 // Location is where a table's files lie, for people. Where a part depends on
 // the user it stands as a variable.
-func (m *Manager) Location(t *ddl.Table) string {
-	def, err := m.find(t.Storage)
+func (m *Manager) Location(cat *catalog.Snapshot, t *ddl.Table) string {
+	def, err := m.find(cat, t.Storage)
 	if err != nil {
 		return ""
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/manifest"
@@ -25,10 +26,11 @@ import (
 // Files are the places where cold files lie. Its methods may be called from
 // several goroutines.
 type Files interface {
-	// Bucket gives a storage's bucket, which stays the implementation's.
-	Bucket(id ident.StorageID) (object.Bucket, error)
+	// Bucket gives the bucket of a storage as the catalog has it. It stays the
+	// implementation's.
+	Bucket(cat *catalog.Snapshot, id ident.StorageID) (object.Bucket, error)
 	// ObjectName is the name that a file of a table has in its storage.
-	ObjectName(t *ddl.Table, user ident.UserID, file string) (string, error)
+	ObjectName(cat *catalog.Snapshot, t *ddl.Table, user ident.UserID, file string) (string, error)
 }
 
 // coldList is the segments of one partition, as of a generation of its table.
@@ -154,7 +156,7 @@ func (s *Store) cold(st *State, id ident.TableID, p kv.Partition) (*coldList, er
 
 // openSegment opens a listed segment, which must be closed.
 func (s *Store) openSegment(ctx context.Context, e *manifest.Entry) (*segment.Segment, error) {
-	b, err := s.opts.Files.Bucket(e.Storage)
+	b, err := s.opts.Files.Bucket(s.Catalog(), e.Storage)
 	if err != nil {
 		return nil, fmt.Errorf("open segment %s: %w", e.Name, err)
 	}

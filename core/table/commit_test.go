@@ -633,7 +633,9 @@ func TestCancelledStatementIsNotCommitted(t *testing.T) {
 	}()
 	<-entered
 	result := make(chan error)
-	go func() { result <- f.Commit(ctx, nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}}) }()
+	go func() {
+		result <- f.Commit(ctx, nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{insert(1, "")}})
+	}()
 	for len(f.reqs) == 0 {
 		// Until it waits in the queue.
 		runtime.Gosched()

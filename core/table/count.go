@@ -1,13 +1,19 @@
 package table
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/manifest"
+	"github.com/kalamdb/kalamdb/store/rowenc"
 )
 
 // count is what is known of a table's rows and files, all users together.
@@ -170,4 +176,71 @@ func (s *Store) Stats(id ident.TableID) Stats {
 		out.LastFlush = time.UnixMicro(c.flushed).UTC()
 	}
 	return out
+}
+
+// UserStats are the figures of one user's part of a USER table at a state. They
+// are made by looking at the user's hot rows and the list of the user's files.
+func (s *Store) UserStats(ctx context.Context, st *State, t *ddl.Table, user ident.UserID) (Stats, error) {
+	var out Stats
+	v := View{Store: s, State: st, User: user, Now: s.opts.Now()}
+	opened, err := v.Table(ctx, t)
+	if err != nil {
+		return out, err
+	}
+	src, ok := opened.(*storedTable)
+	if !ok {
+		return out, fmt.Errorf("count rows of %s: it is not stored", t.Ident())
+	}
+	l, err := src.coldList()
+	if err != nil {
+		return out, err
+	}
+	var after change.Seq
+	if l != nil {
+		after = l.seq
+		sums := manifest.Sum(l.entries)
+		out.Files, out.Bytes = sums.Files, sums.Bytes
+		for i := range l.entries {
+			if at := l.entries[i].Created; at.After(out.LastFlush) {
+				out.LastFlush = at
+			}
+		}
+	}
+	it := st.kv.Scan(src.p, kv.Range{})
+	defer it.Close()
+	for it.Next() {
+		row, err := it.Value()
+		if err != nil {
+			return out, src.damaged(err)
+		}
+		switch r := rowenc.Row(row); {
+		case r.Seq() <= after:
+			// A copy that is about to go.
+		case r.Deleted():
+			out.Waiting++
+		default:
+			out.Waiting++
+			out.Buffered++
+		}
+	}
+	if err := it.Err(); err != nil {
+		return out, src.damaged(err)
+	}
+	sc, err := src.Scan(ctx, exec.ScanRequest{})
+	if err != nil {
+		return out, err
+	}
+	defer sc.Close()
+	for {
+		b, err := sc.Next(ctx)
+		if err != nil {
+			return out, err
+		}
+		if b == nil {
+			break
+		}
+		out.Flushed += int64(b.Rows())
+	}
+	out.Flushed -= out.Buffered
+	return out, nil
 }

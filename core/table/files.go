@@ -113,7 +113,7 @@ func (f *files) sweep(pending []noted) {
 			continue
 		}
 		swept[folder] = true
-		b, err := f.s.opts.Files.Bucket(n.storage)
+		b, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
 		if err != nil {
 			continue // delete has logged it
 		}
@@ -131,7 +131,7 @@ func (f *files) sweep(pending []noted) {
 func (f *files) delete(ctx context.Context, pending []noted) {
 	var b kv.Batch
 	for _, n := range pending {
-		bucket, err := f.s.opts.Files.Bucket(n.storage)
+		bucket, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
 		if err == nil {
 			f.s.segments.Forget(bucket, n.name)
 			err = bucket.Delete(ctx, n.name)

@@ -29,6 +29,9 @@ type FlushOptions struct {
 	// taken and given back. Nil: nobody.
 	Step func(what string)
 	Hold func(bytes int64)
+	// Work runs a part of the work that has a goroutine for itself, so that
+	// its processor time can be measured. Nil: it is just run.
+	Work func(func())
 }
 
 func (o FlushOptions) withDefaults() FlushOptions {
@@ -43,6 +46,9 @@ func (o FlushOptions) withDefaults() FlushOptions {
 	}
 	if o.Hold == nil {
 		o.Hold = func(int64) {}
+	}
+	if o.Work == nil {
+		o.Work = func(f func()) { f() }
 	}
 	return o
 }
@@ -276,7 +282,7 @@ func (f *flusher) note(ctx context.Context, group []*flushed) ([]noted, error) {
 		}
 		one.entry.ID = id
 		var err error
-		if one.entry.Name, err = f.s.opts.Files.ObjectName(f.t, one.user, manifest.FileName(f.t.ID, id)); err != nil {
+		if one.entry.Name, err = f.s.opts.Files.ObjectName(f.st.Catalog, f.t, one.user, manifest.FileName(f.t.ID, id)); err != nil {
 			return nil, err
 		}
 		n := noted{one.entry.Storage, one.entry.Name}
@@ -305,7 +311,7 @@ func (f *flusher) write(ctx context.Context, group []*flushed) error {
 	if !f.writes(group) {
 		return nil
 	}
-	bucket, err := f.s.opts.Files.Bucket(f.t.Storage)
+	bucket, err := f.s.opts.Files.Bucket(f.st.Catalog, f.t.Storage)
 	if err != nil {
 		return err
 	}
@@ -315,18 +321,20 @@ func (f *flusher) write(ctx context.Context, group []*flushed) error {
 	var next atomic.Int32
 	for range min(f.opts.Writers, len(group)) {
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(group) {
-					return
+			f.opts.Work(func() {
+				for ctx.Err() == nil {
+					i := int(next.Add(1)) - 1
+					if i >= len(group) {
+						return
+					}
+					if !group[i].fresh {
+						continue
+					}
+					if err := f.file(ctx, bucket, group[i]); err != nil {
+						cancel(err)
+					}
 				}
-				if !group[i].fresh {
-					continue
-				}
-				if err := f.file(ctx, bucket, group[i]); err != nil {
-					cancel(err)
-				}
-			}
+			})
 		})
 	}
 	wg.Wait()

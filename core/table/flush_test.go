@@ -27,9 +27,11 @@ type place struct{ bucket object.Bucket }
 
 func newPlace() *place { return &place{object.NewMem()} }
 
-func (p *place) Bucket(ident.StorageID) (object.Bucket, error) { return p.bucket, nil }
+func (p *place) Bucket(*catalog.Snapshot, ident.StorageID) (object.Bucket, error) {
+	return p.bucket, nil
+}
 
-func (p *place) ObjectName(t *ddl.Table, user ident.UserID, file string) (string, error) {
+func (p *place) ObjectName(_ *catalog.Snapshot, t *ddl.Table, user ident.UserID, file string) (string, error) {
 	if user == "" {
 		user = "shared"
 	}

@@ -210,8 +210,8 @@ type scanner struct {
 	isCold  bool
 	head    rowenc.Header
 	given   int64
-	err        error
-	done       bool
+	err     error
+	done    bool
 }
 
 // Next implements exec.Scanner.

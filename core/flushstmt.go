@@ -1,0 +1,85 @@
+package core
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/flush"
+	"github.com/kalamdb/kalamdb/core/table"
+	"github.com/kalamdb/kalamdb/sql/ast"
+)
+
+// flushTable runs FLUSH TABLE. It takes as long as it takes: a statement's time
+// limit is not for it, and when the client goes away the job goes on.
+func (st *statement) flushTable(ctx context.Context, state *table.State, x *ast.FlushTable) error {
+	id, err := st.qualified(&x.Table)
+	if err != nil {
+		return err
+	}
+	t, err := state.Catalog.Table(id.Namespace, id.Name)
+	if err != nil {
+		return st.at(err, x.Table.Pos)
+	}
+	if !flush.Flushable(t) {
+		return dberr.Newf(dberr.Unsupported, "the %s table %s has nothing to flush", t.Type, id).
+			WithHint("USER and SHARED tables are flushed.").At(x.Table.Pos.In(st.text))
+	}
+	st.ctx.unlimited()
+	a, err := st.s.e.flushes.Flush(ctx, t, flush.Request{Origin: "FLUSH TABLE", User: st.s.principal.User})
+	if err != nil {
+		return st.at(err, x.Pos)
+	}
+	message := fmt.Sprintf("%s of %s flushed into %s at %s", plural(a.Rows, "row"), id, plural(a.Files, "file"), st.s.e.storages.Location(state.Catalog, t))
+	if a.Waited {
+		message += "; another flush of the table was waited for first"
+	}
+	return st.showFlushes(state, []flush.Answer{a}, message)
+}
+
+// flushAll runs FLUSH ALL TABLES.
+func (st *statement) flushAll(ctx context.Context, state *table.State, x *ast.FlushAll) error {
+	ns := ident.NamespaceID(x.Namespace.Name)
+	if ns != "" {
+		if _, err := state.Catalog.Namespace(ns); err != nil {
+			return st.at(err, x.Namespace.Pos)
+		}
+	}
+	st.ctx.unlimited()
+	all, err := st.s.e.flushes.FlushAll(ctx, ns, flush.Request{Origin: "FLUSH ALL TABLES", User: st.s.principal.User})
+	if err != nil {
+		return st.at(err, x.Pos)
+	}
+	var rows, files int64
+	waited := false
+	for _, a := range all {
+		rows += a.Rows
+		files += a.Files
+		waited = waited || a.Waited
+	}
+	message := fmt.Sprintf("%s of %s flushed into %s", plural(rows, "row"), plural(int64(len(all)), "table"), plural(files, "file"))
+	if waited {
+		message += "; other flushes were waited for first"
+	}
+	return st.showFlushes(state, all, message)
+}
+
+func (st *statement) showFlushes(state *table.State, all []flush.Answer, message string) error {
+	r := &result{}
+	r.texts("namespace", "table_name")
+	r.col("records_flushed", sqltype.TBigInt)
+	r.col("files", sqltype.TBigInt)
+	r.texts("storage_location", "job_id")
+	r.col("duration_ms", sqltype.TDouble)
+	for _, a := range all {
+		location := ""
+		if st.s.principal.Role.IsAdmin() {
+			location = st.s.e.storages.Location(state.Catalog, a.Table)
+		}
+		r.add(text(a.Table.Namespace), text(a.Table.Name), sqltype.NewBigInt(a.Rows), sqltype.NewBigInt(a.Files),
+			optionalText(location), text(a.Job), sqltype.NewDouble(float64(a.Took.Microseconds())/1000))
+	}
+	return st.show(r, Outcome{Message: message})
+}
