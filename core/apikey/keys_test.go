@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,17 +147,17 @@ func TestOrphansAreDropped(t *testing.T) {
 	}
 }
 
-// counting counts writes.
+// counting counts writes, and lets them fail when it is told to.
 type counting struct {
 	kv.Backend
-	writes int
-	fail   error
+	writes atomic.Int64
+	broken atomic.Bool
 }
 
 func (c *counting) Write(ctx context.Context, b *kv.Batch) error {
-	c.writes++
-	if c.fail != nil {
-		return c.fail
+	c.writes.Add(1)
+	if c.broken.Load() {
+		return errors.New("disk on fire")
 	}
 	return c.Backend.Write(ctx, b)
 }
@@ -167,31 +168,31 @@ func TestLastUseIsWrittenNowAndThen(t *testing.T) {
 		k := open(t, b, nil)
 		one, _ := create(t, k, "ann")
 		two, _ := create(t, k, "bob")
-		b.writes = 0
+		b.writes.Store(0)
 		for range 1000 {
 			k.Use(one)
 			k.Use(two)
 		}
-		if b.writes != 0 {
+		if b.writes.Load() != 0 {
 			t.Fatal("requests write")
 		}
 		time.Sleep(SaveInterval)
 		synctest.Wait()
-		if b.writes != 1 {
-			t.Fatal("writes after an interval:", b.writes)
+		if b.writes.Load() != 1 {
+			t.Fatal("writes after an interval:", b.writes.Load())
 		}
 		time.Sleep(10 * SaveInterval)
 		synctest.Wait()
-		if b.writes != 1 {
-			t.Fatal("writes without a use:", b.writes)
+		if b.writes.Load() != 1 {
+			t.Fatal("writes without a use:", b.writes.Load())
 		}
-		b.fail = errors.New("disk on fire")
+		b.broken.Store(true)
 		want, _ := k.Use(one)
 		time.Sleep(SaveInterval)
 		synctest.Wait()
-		b.fail = nil
-		if err := k.Close(context.Background()); err != nil || b.writes != 3 {
-			t.Fatal("what could not be written is written at the end:", err, b.writes)
+		b.broken.Store(false)
+		if err := k.Close(context.Background()); err != nil || b.writes.Load() != 3 {
+			t.Fatal("what could not be written is written at the end:", err, b.writes.Load())
 		}
 		again := open(t, b, nil)
 		if got := again.List()[0]; !got.LastUsed.Equal(want.LastUsed) {
@@ -212,7 +213,7 @@ func TestFailedWritesChangeNothing(t *testing.T) {
 	if _, _, err := k.Create(context.Background(), "bob", ""); err == nil || k.Len() != 1 {
 		t.Error("a key that was not written exists")
 	}
-	b.fail = nil
+	b.broken.Store(false)
 	if _, ok := k.Use(key); !ok {
 		t.Error("the key is gone although its drop failed")
 	}
