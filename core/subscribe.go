@@ -170,7 +170,7 @@ func (s *Session) checkRequest(req *SubscribeRequest) error {
 func (s *Session) prepareLive(ctx context.Context, state *table.State, text string, q *ast.Query, req *SubscribeRequest, ns ident.NamespaceID) (*sql.LivePlan, error) {
 	prep, err := s.e.compiler.Prepare(ctx, sql.Request{Text: text, Statement: q, Namespace: ns, Catalog: state.Catalog, Params: req.Params})
 	if err != nil {
-		return nil, err
+		return nil, s.withhold(state.Catalog, ns, text, err)
 	}
 	if err := s.authorize(prep); err != nil {
 		return nil, err
