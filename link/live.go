@@ -97,7 +97,12 @@ func (l *Live[K, T]) apply(ev Event) error {
 		}
 		rows[l.key(now)] = now
 	case EventDelete:
-		delete(rows, l.key(now))
+		// An update that takes a row out of the result may have changed its key.
+		if ev.Old != nil {
+			delete(rows, l.key(old))
+		} else {
+			delete(rows, l.key(now))
+		}
 	case EventResynced:
 		l.next = map[K]T{} // readers keep the rows they know until the new ones are complete
 		return nil

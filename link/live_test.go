@@ -45,13 +45,17 @@ func TestLiveFollowsItsRows(t *testing.T) {
 	until("new key", func() bool { _, gone := live.Get(3); r, ok := live.Get(9); return !gone && ok && r.Text == "moved" })
 	srv.publish("delete", `{"id":9,"text":"moved"}`, `{"id":9,"text":"moved"}`)
 	until("delete", func() bool { return live.Len() == 2 })
+	srv.insert(4)
+	until("another insert", func() bool { return live.Len() == 3 })
+	srv.publish("delete", `{"id":44,"text":"left the result"}`, `{"id":4,"text":"row 4"}`)
+	until("delete under a new key", func() bool { return live.Len() == 2 })
 	srv.mu.Lock()
 	srv.oldest = 100
 	srv.mu.Unlock()
 	srv.kick()
-	until("start anew", func() bool { return live.Len() == 3 }) // the test server repeats every insert of its log
+	until("start anew", func() bool { return live.Len() == 4 }) // the test server repeats every insert of its log
 	live.Close()
-	if live.Err() != nil || live.Len() != 3 {
+	if live.Err() != nil || live.Len() != 4 {
 		t.Errorf("after Close: %v, %d rows", live.Err(), live.Len())
 	}
 	select {

@@ -514,10 +514,10 @@ func (m *mux) detach(conn *websocket.Conn, s *Subscription, id string) {
 // onError handles a refused subscribe message.
 func (m *mux) onError(s *Subscription, e *Error) {
 	s.mu.Lock()
-	resuming, acked := s.resuming, s.acked
+	acked := s.acked
 	s.mu.Unlock()
 	switch {
-	case e.Code == CodeResyncRequired && resuming:
+	case e.Code == CodeResyncRequired && acked: // on resuming, or of a slow reader
 		s.mu.Lock()
 		s.pushLocked(Event{Kind: EventResynced, LiveID: s.liveID, Err: e})
 		s.fresh, s.lost, s.lagged = true, false, false

@@ -170,6 +170,19 @@ func TestResyncStartsAnew(t *testing.T) {
 	equal(t, take(t, sub, 7), "reconnecting", "resynced", "initial 1", "initial 2", "initial 3", "initial 4", "loaded")
 	srv.insert(9)
 	equal(t, take(t, sub, 1), "insert 9")
+	// The server may also say so to a subscription that it has acknowledged:
+	// its reader was too slow, and what was missed is gone.
+	srv.mu.Lock()
+	for c := range srv.conns {
+		for id := range c.subs {
+			c.send(`{"type":"error","subscription_id":%q,"code":"RESYNC_REQUIRED","message":"gone"}`, id)
+			delete(c.subs, id)
+		}
+	}
+	srv.mu.Unlock()
+	equal(t, take(t, sub, 7), "resynced", "initial 1", "initial 2", "initial 3", "initial 4", "initial 9", "loaded")
+	srv.insert(10)
+	equal(t, take(t, sub, 1), "insert 10")
 }
 
 func TestSlowReaderGetsNewestState(t *testing.T) {
