@@ -163,8 +163,8 @@ func (s *Server) start() error {
 		}
 		s.port = l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
+		s.URL = "http://127.0.0.1:" + strconv.Itoa(s.port)
 	}
-	s.URL = "http://127.0.0.1:" + strconv.Itoa(s.port)
 	cmd := exec.Command(s.bin)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(),
