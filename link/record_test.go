@@ -94,7 +94,7 @@ func TestScanStruct(t *testing.T) {
 		Room    *string
 		SentAt  time.Time
 		Skipped string `db:"-"`
-		private int
+		private int    //lint:ignore U1000 a scan leaves unexported fields alone
 	}
 	r := rec(t, `[7,"hi",null,"2025-10-21T10:00:00Z","x",true]`, col("id", "BIGINT"), col("content", "TEXT"),
 		col("room", "TEXT"), col("sent_at", "TIMESTAMP"), col("skipped", "TEXT"), col("_deleted", "BOOLEAN"))

@@ -262,10 +262,3 @@ func (s *liveServer) client(opts ...Option) *Client {
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
-
-func answer(body string) *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, body)
-	}))
-}

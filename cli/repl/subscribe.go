@@ -31,7 +31,6 @@ type streamer struct {
 	counts [link.EventDelete + 1]int64
 	began  time.Time
 	paused bool
-	held   int
 }
 
 // subscribe shows the changes of a query until Ctrl+C, \quit or the server ends

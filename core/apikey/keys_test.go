@@ -206,7 +206,7 @@ func TestFailedWritesChangeNothing(t *testing.T) {
 	b := &counting{Backend: memkv.New(memkv.Options{})}
 	k := open(t, b, nil)
 	key, info := create(t, k, "ann")
-	b.fail = dberr.New(dberr.StorageUnavailable, "disk on fire")
+	b.broken.Store(true)
 	if _, err := k.Drop(context.Background(), info.ID); err == nil {
 		t.Error("a drop that was not written succeeded")
 	}

@@ -44,6 +44,7 @@ func newMerger(hot *scanner, l *coldList) (*merger, error) {
 	if err != nil {
 		return nil, err
 	}
+	hot.narrow()
 	m.src = append(m.src, &source{feed: &hotFeed{sc: hot}, rank: ^change.Seq(0), reverse: m.req.Reverse})
 	for _, chain := range c.chains(l) {
 		m.src = append(m.src, &source{feed: &coldFeed{c: c, todo: chain}, reverse: m.req.Reverse})
@@ -537,6 +538,22 @@ func (o *output) take(last bool) *vector.Batch {
 
 func (o *output) drop() { o.ready, o.runs, o.n, o.rows = nil, nil, 0, 0 }
 
+// narrow leaves out the keys where no hot rows are that matter.
+func (sc *scanner) narrow() {
+	v := sc.s.v
+	out := sc.spans[:0]
+	for _, sp := range sc.spans {
+		any := true
+		if sp.point == nil {
+			sp.Range, any = v.Store.clamp(v.State, sc.s.t.ID, sc.s.p, sp.Range)
+		}
+		if any {
+			out = append(out, sp)
+		}
+	}
+	sc.spans = out
+}
+
 // hotFeed gives the hot rows.
 type hotFeed struct {
 	sc   *scanner
@@ -724,14 +741,14 @@ type coldFeed struct {
 
 // next gives the next batch of the open segment, or the next segment, closed.
 func (f *coldFeed) next(ctx context.Context) (piece, error) {
-	for f.scan != nil {
+	if f.scan != nil {
 		b, err := f.scan.Next(ctx)
 		if err != nil {
 			return piece{}, err
 		}
 		if b == nil {
 			f.close()
-			break
+			return f.following(), nil
 		}
 		p := piece{b: b, rank: f.now.e.MaxSeq}
 		p.low, p.high = f.scan.Span()
@@ -742,12 +759,18 @@ func (f *coldFeed) next(ctx context.Context) (piece, error) {
 		}
 		return p, nil
 	}
+	return f.following(), nil
+}
+
+// following goes to the next segment, without opening it; there is none when
+// the piece has no entry.
+func (f *coldFeed) following() piece {
 	if len(f.todo) == 0 {
-		return piece{}, nil
+		return piece{}
 	}
 	f.now, f.todo = f.todo[0], f.todo[1:]
 	e := f.now.e
-	return piece{entry: e, rank: e.MaxSeq, low: e.FirstKey, high: append(bytes.Clone(e.LastKey), 0)}, nil
+	return piece{entry: e, rank: e.MaxSeq, low: e.FirstKey, high: append(bytes.Clone(e.LastKey), 0)}
 }
 
 // open opens the segment and goes to its first batch, or reads the keys of the

@@ -119,7 +119,7 @@ type Writer struct {
 	schema Schema
 	opts   WriterOptions
 	out    *output
-	pw     *parquet.Writer // made with the first block
+	pw     *parquet.GenericWriter[any] // made with the first block
 	dec    *rowenc.Decoder
 	enc    encoder
 	a      annex
@@ -281,7 +281,7 @@ func (w *Writer) open(first []*vector.Vector) {
 		sorting = append(sorting, parquet.Ascending(w.a.cols[k].path()...))
 	}
 	opts = append(opts, parquet.SortingWriterConfig(parquet.SortingColumns(sorting...)), parquetSchema(w.a.cols, dictionary))
-	w.pw = parquet.NewWriter(w.out, opts...)
+	w.pw = parquet.NewGenericWriter[any](w.out, opts...)
 }
 
 // repeats tells whether a column's first values are few and short enough for

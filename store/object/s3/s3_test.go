@@ -86,13 +86,10 @@ func proxy(t *testing.T, srv *s3test.Server, fail func(w http.ResponseWriter, r 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := httputil.NewSingleHostReverseProxy(target)
-	director := p.Director
-	p.Director = func(r *http.Request) {
-		host := r.Host // it is part of the signature
-		director(r)
-		r.Host = host
-	}
+	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is part of the signature
+	}}
 	p.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fail(w, r) {
