@@ -11,6 +11,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/binder"
+	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/sql/optimizer"
 	"github.com/kalamdb/kalamdb/sql/parser"
@@ -73,6 +74,9 @@ type Request struct {
 	// Namespace is where unqualified names are looked up; empty: nowhere.
 	Namespace ident.NamespaceID
 	Catalog   binder.Catalog
+	// Rows tells about how many rows a table has; several joins are ordered
+	// by that. nil: nobody knows.
+	Rows func(*ddl.Table) int64
 	// Params are the values of $1, $2, …, as loosely typed as their source
 	// has them: a TEXT may stand for any type, a BIGINT for any number.
 	Params []sqltype.Value
@@ -111,6 +115,9 @@ func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) 
 		if p, ok := c.cache.Get(key, now); ok {
 			if p == nil {
 				continue // known not to lift
+			}
+			if p.outgrown(req) {
+				return c.again(req, norm, lifted, key, now)
 			}
 			return p.with(req, norm.Literals)
 		}
@@ -181,6 +188,35 @@ func (c *Compiler) prepare(req Request, stmt ast.Statement, literals []plancache
 	return p.with(req, literals)
 }
 
+// again replaces a plan that was made for other sizes of its tables.
+func (c *Compiler) again(req Request, norm *plancache.Normalized, lifted bool, key string, now time.Time) (*Prepared, error) {
+	p, err := c.miss(req, norm, lifted, key, now)
+	if p == nil && err == nil {
+		return c.prepare(req, nil, nil)
+	}
+	return p, err
+}
+
+// tableSize is about how many rows a table had when a plan was made.
+type tableSize struct {
+	table *ddl.Table
+	rows  int64
+}
+
+// outgrown tells whether a table that the plan's join order depends on has
+// another magnitude by now.
+func (c *compiled) outgrown(req Request) bool {
+	if req.Rows == nil {
+		return false
+	}
+	for _, s := range c.sizes {
+		if now := req.Rows(s.table); now > 8*s.rows+1000 || s.rows > 8*now+1000 {
+			return true
+		}
+	}
+	return false
+}
+
 // compile binds, optimizes and compiles a statement.
 func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache.Literal) (*compiled, error) {
 	out := &compiled{stmt: stmt}
@@ -233,7 +269,11 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 	if w := st.Write; w == nil {
 		out.live, out.liveErr = newLive(st)
 	}
-	optimizer.Optimize(st, optimizer.Options{NoPushdown: c.opts.NoPushdown})
+	if optimizer.Optimize(st, optimizer.Options{NoPushdown: c.opts.NoPushdown, Rows: req.Rows}) {
+		for _, t := range st.Tables {
+			out.sizes = append(out.sizes, tableSize{t, req.Rows(t)})
+		}
+	}
 	if out.plan, err = exec.Compile(st); err != nil {
 		return nil, err
 	}

@@ -62,6 +62,8 @@ type compiled struct {
 	literals     int
 	live         *livePlan
 	liveErr      error
+	// sizes are the tables whose sizes the plan's joins are ordered by.
+	sizes []tableSize
 }
 
 // with makes a Prepared of a plan and its parameters.

@@ -15,7 +15,7 @@ type filterNode struct {
 	pred *expr.Program
 	// volatile says that the condition may give another value each time.
 	volatile bool
-	text string
+	text     string
 }
 
 func (n *filterNode) types() []sqltype.Type { return n.in.types() }

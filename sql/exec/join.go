@@ -26,6 +26,8 @@ type joinNode struct {
 	// nullAware, for a Mark join with keys, makes a NULL key give NULL rather
 	// than false, as IN does.
 	nullAware bool
+	// sized says that the right side is known to be the smaller one.
+	sized bool
 	// tested says that a NULL residual makes the mark NULL rather than
 	// nothing.
 	tested bool
@@ -151,7 +153,7 @@ func (o *joinOp) build(ctx context.Context) error {
 	}
 	if o.limited != nil {
 		defer delete(o.r.dynamic, o.limited)
-	} else if o.n.kind == plan.Inner && !o.swapped && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
+	} else if o.n.kind == plan.Inner && !o.n.sized && !o.swapped && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
 		o.swap()
 	}
 	inner, kept := o.n.r, o.n.sides[1]

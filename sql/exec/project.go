@@ -20,14 +20,14 @@ type projectNode struct {
 	outs []output
 	// volatile says that a program may give another value each time.
 	volatile bool
-	out  []sqltype.Type
-	text string
+	out      []sqltype.Type
+	text     string
 }
 
 func (n *projectNode) types() []sqltype.Type { return n.out }
 func (n *projectNode) inputs() []node        { return []node{n.in} }
 func (n *projectNode) label() string         { return "Project " + n.text }
-func (n *projectNode) open(r *run) operator { return n.over(r, r.open(n.in)) }
+func (n *projectNode) open(r *run) operator  { return n.over(r, r.open(n.in)) }
 
 // over is the operator over an input that is open.
 func (n *projectNode) over(r *run, in operator) operator {

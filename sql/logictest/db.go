@@ -63,6 +63,14 @@ func (db *DB) View(ns ident.NamespaceID, name ident.TableName) (*ddl.View, bool)
 	return v, ok
 }
 
+// rows is how many rows a table has.
+func (db *DB) rows(t *ddl.Table) int64 {
+	if m := db.tables[t.Ident()]; m != nil {
+		return int64(len(m.rows))
+	}
+	return 0
+}
+
 // snapshot is a DB as the executor reads it.
 type snapshot struct{ db *DB }
 
@@ -88,7 +96,7 @@ type Result struct {
 
 // Exec runs one statement.
 func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*Result, error) {
-	p, err := db.Compiler.Prepare(ctx, sql.Request{Text: text, Namespace: db.Namespace, Catalog: db, Params: params})
+	p, err := db.Compiler.Prepare(ctx, sql.Request{Text: text, Namespace: db.Namespace, Catalog: db, Params: params, Rows: db.rows})
 	if err != nil {
 		return nil, err
 	}

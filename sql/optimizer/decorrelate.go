@@ -305,9 +305,10 @@ func (o *optimizer) newColumn(name string, t sqltype.Type) int {
 }
 
 // orderJoins takes apart the inner joins that stand directly in one another
-// and joins their relations anew: in the order of FROM, but one that a
-// condition connects with those before comes before one that none connects,
-// so that no cross product is made that need not be.
+// and joins their relations anew: in the order that their sizes suggest, or
+// where those are not known in the order of FROM, but one that a condition
+// connects with those before comes before one that none connects, so that no
+// cross product is made that need not be.
 func (o *optimizer) orderJoins(n plan.Node) plan.Node {
 	j, ok := n.(*plan.Join)
 	if !ok || j.Kind != plan.Inner {
@@ -328,6 +329,9 @@ func (o *optimizer) orderJoins(n plan.Node) plan.Node {
 	flatten(n)
 	if len(rels) == 2 {
 		return &plan.Join{Kind: plan.Inner, L: rels[0], R: rels[1], On: preds}
+	}
+	if n := o.joinOrder(rels, preds); n != nil {
+		return n
 	}
 	out := rels[0]
 	have := newColSet(out.Columns()...)

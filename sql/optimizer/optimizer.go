@@ -8,6 +8,7 @@ package optimizer
 import (
 	"slices"
 
+	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/plan"
 )
@@ -17,11 +18,15 @@ type Options struct {
 	// NoPushdown leaves predicates, orders and subqueries where the statement
 	// has them. Tests compare results with and without.
 	NoPushdown bool
+	// Rows tells about how many rows a table has. nil: nobody knows, and joins
+	// keep the order of FROM as far as conditions connect it.
+	Rows func(*ddl.Table) int64
 }
 
-// Optimize changes the statement's plan in place.
-func Optimize(st *plan.Statement, opts Options) {
-	o := &optimizer{st: st}
+// Optimize changes the statement's plan in place. sized says that the plan
+// depends on the sizes of its tables.
+func Optimize(st *plan.Statement, opts Options) (sized bool) {
+	o := &optimizer{st: st, rows: opts.Rows}
 	n := st.Query
 	if !opts.NoPushdown {
 		n = o.inlineCTEs(n)
@@ -38,10 +43,14 @@ func Optimize(st *plan.Statement, opts Options) {
 		n = o.prune(n, o.required())
 	}
 	st.Query = n
+	return o.sized
 }
 
 type optimizer struct {
 	st *plan.Statement
+	// rows is Options.Rows, sized what Optimize gives.
+	rows  func(*ddl.Table) int64
+	sized bool
 }
 
 // colSet is a set of column identities.

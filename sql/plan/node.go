@@ -173,6 +173,8 @@ type Join struct {
 	Test []expr.Expr
 	// MarkCol is the column of a Mark join.
 	MarkCol int
+	// Sized says that the right side is known to be the smaller one.
+	Sized bool
 	// Keep, when not nil, are the columns of the rows: those that somebody
 	// reads. A Mark join keeps all.
 	Keep []int

@@ -117,7 +117,7 @@ func (db *Database) Snapshot() exec.Snapshot { return snapshot{db} }
 
 // Run runs a query and gives each batch to visit.
 func (db *Database) Run(ctx context.Context, env exec.Env, text string, visit func(*vector.Batch)) error {
-	p, err := db.Compiler.Prepare(ctx, sql.Request{Text: text, Namespace: "main", Catalog: db})
+	p, err := db.Compiler.Prepare(ctx, sql.Request{Text: text, Namespace: "main", Catalog: db, Rows: db.rows})
 	if err != nil {
 		return err
 	}
@@ -135,6 +135,8 @@ func (db *Database) Run(ctx context.Context, env exec.Env, text string, visit fu
 		visit(b)
 	}
 }
+
+func (db *Database) rows(t *ddl.Table) int64 { return db.tables[t.Name].Rows() }
 
 type snapshot struct{ db *Database }
 
