@@ -240,7 +240,8 @@ type checker struct {
 	ring ringKey
 	next change.Seq
 	// seqs are the numbers given: for each write that of the row, before it
-	// that of the tombstone at an old key, which is 0 where there is none.
+	// that of the tombstone at an old key, which is the same, or 0 where there
+	// is none.
 	seqs  []change.Seq
 	delta count
 }
@@ -282,13 +283,16 @@ func (ck *checker) run() error {
 	writes := ck.p.ws.Writes
 	ck.seqs = append(ck.seqs, make([]change.Seq, 2*len(writes))...)
 	// Keys that the statement gives up are free for its other rows, so they go
-	// first: UPDATE t SET id = id + 1 works in whatever order.
+	// first: UPDATE t SET id = id + 1 works in whatever order. A tombstone has
+	// the number that its row will get, since both are one change: who resumes
+	// from any number must be told of both or of neither.
+	first := ck.next + 1
 	for i := range writes {
 		if e := &ck.p.writes[i]; e.oldKey != nil {
 			if err := ck.unchanged(e.oldKey, &writes[i], e.oldCold); err != nil {
 				return err
 			}
-			ck.seqs[2*i] = ck.give()
+			ck.seqs[2*i] = first + change.Seq(i)
 			ck.set(e.oldKey, version{seq: ck.seqs[2*i], deleted: true})
 			ck.gone()
 		}

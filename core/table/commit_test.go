@@ -147,6 +147,23 @@ func TestKeysMove(t *testing.T) {
 			}
 			seen[r.seq] = true
 		}
+		// A row and the tombstone that it leaves behind are one change, also
+		// where a statement moves several: nobody can resume between them.
+		f.mustCommit("u", tab, move(2, 12), move(3, 13))
+		for _, from := range []int64{2, 3} {
+			var gone, moved change.Seq
+			for _, r := range f.scan("u", tab, exec.ScanRequest{Ordered: true, IncludeDeleted: true}) {
+				switch {
+				case r.id == from && r.deleted:
+					gone = r.seq
+				case r.id == from+10:
+					moved = r.seq
+				}
+			}
+			if gone == 0 || gone != moved {
+				t.Fatalf("row %d was moved at %d and left a tombstone of %d", from, moved, gone)
+			}
+		}
 	})
 }
 
