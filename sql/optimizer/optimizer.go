@@ -39,6 +39,7 @@ func Optimize(st *plan.Statement, opts Options) (sized bool) {
 	if !opts.NoPushdown {
 		n = o.access(n)
 		n = o.order(n)
+		n = o.share(n)
 		// What only ranges and sorts read is not needed any more.
 		n = o.prune(n, o.required())
 	}
