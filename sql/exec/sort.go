@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -43,8 +44,8 @@ func appendRowKey(dst []byte, keys []sortKey, cols []*vector.Vector, row int) []
 }
 
 // sortNode orders all rows of its input: rows are kept column-wise, each has
-// a key of bytes, and what is sorted are the keys' first eight bytes with the
-// rows' places.
+// a key of bytes, and what is sorted are the keys' first bytes with the rows'
+// places.
 type sortNode struct {
 	in   node
 	keys []sortKey
@@ -129,17 +130,23 @@ func newSorter(r *run, keys []sortKey) *sorter {
 	return &sorter{keys: keys, mem: reservation{acct: r.acct}, workers: r.env.Parallelism}
 }
 
+// sortEntry is a row with the first sixteen bytes of its key, which for most
+// keys are all that tell rows apart.
 type sortEntry struct {
-	prefix uint64
+	high, low uint64
 	// at and n are the place and length of the key's rest in the arena.
 	at  uint64
 	n   uint32
 	ref ref
 }
 
+// entryPrefix is how many bytes of a key an entry has.
+const entryPrefix = 16
+
 func (s *sorter) add(chunk int, b *vector.Batch) error {
 	before := len(s.arena)
 	n := b.Rows()
+	var prefix [entryPrefix]byte
 	s.entries = slices.Grow(s.entries, n)
 	for i := range n {
 		row := b.Row(i)
@@ -147,25 +154,26 @@ func (s *sorter) add(chunk int, b *vector.Batch) error {
 		s.arena = appendRowKey(s.arena, s.keys, b.Cols, row)
 		key := s.arena[at:]
 		e := sortEntry{ref: ref{int32(chunk), int32(row)}}
-		if len(key) >= 8 {
-			e.prefix = binary.BigEndian.Uint64(key)
-			e.at, e.n = uint64(at+8), uint32(len(key)-8)
+		if len(key) > entryPrefix {
+			e.at, e.n = uint64(at+entryPrefix), uint32(len(key)-entryPrefix)
 		} else {
-			var p [8]byte
-			copy(p[:], key)
-			e.prefix = binary.BigEndian.Uint64(p[:])
+			// No key is the beginning of another, so zeros make no two equal.
+			key = append(prefix[:0], key...)[:entryPrefix]
+			clear(prefix[len(s.arena)-at:])
+			s.arena = s.arena[:at]
 		}
+		e.high, e.low = binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])
 		s.entries = append(s.entries, e)
 	}
-	return s.mem.add(int64(len(s.arena)-before) + int64(n)*40)
+	return s.mem.add(int64(len(s.arena)-before) + int64(n)*48)
 }
 
 func (s *sorter) compare(a, b *sortEntry) int {
 	switch {
-	case a.prefix < b.prefix:
-		return -1
-	case a.prefix > b.prefix:
-		return 1
+	case a.high != b.high:
+		return cmp.Compare(a.high, b.high)
+	case a.low != b.low:
+		return cmp.Compare(a.low, b.low)
 	}
 	if c := bytes.Compare(s.arena[a.at:a.at+uint64(a.n)], s.arena[b.at:b.at+uint64(b.n)]); c != 0 {
 		return c
@@ -184,7 +192,7 @@ func (s *sorter) sort() []ref {
 	if n := len(entries); s.workers > 1 && n >= minParallelSort {
 		entries = s.sortParallel(min(s.workers, n/minParallelSort+1))
 	} else {
-		slices.SortFunc(entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
+		s.sortEntries(entries)
 	}
 	out := make([]ref, len(entries))
 	for i := range entries {
@@ -194,6 +202,65 @@ func (s *sorter) sort() []ref {
 	return out
 }
 
+// minRadix is from how many rows on a radix sort is faster than comparing.
+const minRadix = 1 << 12
+
+// sortEntries sorts by the bytes of the prefixes, the last one first: each
+// pass keeps the order of the one before, and a byte that is the same in all
+// entries needs none. Entries with equal prefixes are compared then.
+func (s *sorter) sortEntries(entries []sortEntry) {
+	if len(entries) < minRadix || s.mem.acct == nil || s.mem.acct.grow(int64(len(entries))*48) != nil {
+		slices.SortFunc(entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
+		return
+	}
+	defer s.mem.acct.used.Add(-int64(len(entries)) * 48)
+	var counts [entryPrefix][256]int32
+	for i := range entries {
+		for k := range 8 {
+			counts[k][byte(entries[i].low>>(8*k))]++
+			counts[8+k][byte(entries[i].high>>(8*k))]++
+		}
+	}
+	from, to := entries, make([]sortEntry, len(entries))
+	for k := range counts {
+		digit := func(e *sortEntry) byte {
+			if k < 8 {
+				return byte(e.low >> (8 * k))
+			}
+			return byte(e.high >> (8 * (k - 8)))
+		}
+		c := &counts[k]
+		if int(c[digit(&from[0])]) == len(from) {
+			continue
+		}
+		sum := int32(0)
+		for d, n := range c {
+			c[d] = sum
+			sum += n
+		}
+		for i := range from {
+			d := digit(&from[i])
+			to[c[d]] = from[i]
+			c[d]++
+		}
+		from, to = to, from
+	}
+	if &from[0] != &entries[0] {
+		copy(entries, from)
+	}
+	for i := 0; i < len(entries); {
+		end, rest := i+1, entries[i].n > 0
+		for end < len(entries) && entries[end].high == entries[i].high && entries[end].low == entries[i].low {
+			rest = rest || entries[end].n > 0
+			end++
+		}
+		if rest && end-i > 1 {
+			slices.SortFunc(entries[i:end], func(a, b sortEntry) int { return s.compare(&a, &b) })
+		}
+		i = end
+	}
+}
+
 // sortParallel sorts pieces at the same time and merges them in pairs.
 func (s *sorter) sortParallel(workers int) []sortEntry {
 	size := (len(s.entries) + workers - 1) / workers
@@ -201,7 +268,7 @@ func (s *sorter) sortParallel(workers int) []sortEntry {
 	var wg sync.WaitGroup
 	for piece := range slices.Chunk(s.entries, size) {
 		runs = append(runs, piece)
-		wg.Go(func() { slices.SortFunc(piece, func(a, b sortEntry) int { return s.compare(&a, &b) }) })
+		wg.Go(func() { s.sortEntries(piece) })
 	}
 	wg.Wait()
 	for len(runs) > 1 {
