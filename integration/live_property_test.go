@@ -162,7 +162,7 @@ func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed ui
 	for _, f := range followers {
 		<-f.done
 		if f.ended.Load() == 0 {
-			f.wrong("the end was not heard")
+			f.wrong("", "the end was not heard")
 		}
 		f.compare(want[f])
 		if f.err != nil {
@@ -310,12 +310,12 @@ func (f *follower) follow(ctx context.Context, sub *link.Subscription) {
 		case errors.Is(err, context.Canceled):
 			return
 		case err != nil:
-			f.wrong("the subscription ended: %v", err)
+			f.wrong("", "the subscription ended: %v", err)
 			return
 		case e.Kind == link.EventResynced:
 			f.tally.Resyncs++
 			if link.CodeOf(e.Err) == link.CodeResyncRequired && !f.stream {
-				f.wrong("the server does not know what was missed: %v", e.Err)
+				f.wrong("", "the server does not know what was missed: %v", e.Err)
 			}
 			f.reset()
 		case e.Kind == link.EventReconnecting, e.Kind == link.EventReconnected:
@@ -409,7 +409,7 @@ func (f *rawFollower) connection(s *harness.Socket) {
 // is to be made again.
 func (f *rawFollower) message(m *wire.ServerMessage) bool {
 	if m.SubscriptionID != "s" {
-		f.wrong("a message about nobody: %+v", m)
+		f.wrong("", "a message about nobody: %+v", m)
 		return false
 	}
 	switch m.Type {
@@ -418,11 +418,11 @@ func (f *rawFollower) message(m *wire.ServerMessage) bool {
 		f.note("acknowledged at %d", m.Seq)
 		f.note("acknowledged at %d", m.Seq)
 		if f.begun && m.Seq < f.resume {
-			f.wrong("acknowledged at %d, resumed from %d", m.Seq, f.resume)
+			f.wrong("", "acknowledged at %d, resumed from %d", m.Seq, f.resume)
 		}
 	case wire.TypeInitialData:
 		if f.begun || m.Seq != f.ack {
-			f.wrong("initial rows at %d, begun %v, acknowledged at %d", m.Seq, f.begun, f.ack)
+			f.wrong("", "initial rows at %d, begun %v, acknowledged at %d", m.Seq, f.begun, f.ack)
 		}
 		for i := range m.Rows {
 			f.changed(m, i, link.EventInitial)
@@ -442,29 +442,29 @@ func (f *rawFollower) message(m *wire.ServerMessage) bool {
 			f.begun, f.catching = false, false
 			return false
 		}
-		f.wrong("the server answers %+v", m)
+		f.wrong("", "the server answers %+v", m)
 	default:
-		f.wrong("an unknown message: %+v", m)
+		f.wrong("", "an unknown message: %+v", m)
 	}
 	return true
 }
 
 func (f *rawFollower) changes(m *wire.ServerMessage) {
 	if !f.begun {
-		f.wrong("a change before the end of the initial rows: %+v", m)
+		f.wrong("", "a change before the end of the initial rows: %+v", m)
 	}
 	kind, ok := map[string]link.EventKind{"insert": link.EventInsert, "update": link.EventUpdate, "delete": link.EventDelete}[m.ChangeType]
 	if !ok || len(m.Rows) == 0 {
-		f.wrong("a change of kind %q with %d rows", m.ChangeType, len(m.Rows))
+		f.wrong("", "a change of kind %q with %d rows", m.ChangeType, len(m.Rows))
 		return
 	}
 	missed := m.CatchUp || m.Resync
 	if !missed {
 		if m.Seq <= f.ack || m.Seq <= f.last {
-			f.wrong("a change of sequence %d behind %d, acknowledged at %d", m.Seq, f.last, f.ack)
+			f.wrong("", "a change of sequence %d behind %d, acknowledged at %d", m.Seq, f.last, f.ack)
 		}
 		if kind != link.EventInsert && len(m.OldValues) != len(m.Rows) {
-			f.wrong("%d rows with %d old values", len(m.Rows), len(m.OldValues))
+			f.wrong("", "%d rows with %d old values", len(m.Rows), len(m.OldValues))
 		}
 		f.last, f.catching, f.repeated = m.Seq, false, false
 	} else {
@@ -484,12 +484,12 @@ func (f *rawFollower) changed(m *wire.ServerMessage, i int, kind link.EventKind)
 	c := rowChange{kind: kind, seq: m.Seq, missed: m.CatchUp || m.Resync}
 	var ok bool
 	if c.key, c.mark, c.row, ok = cells(m.Rows[i], f.stream); !ok {
-		f.wrong("the row %s cannot be read", m.Rows[i])
+		f.wrong("", "the row %s cannot be read", m.Rows[i])
 		return
 	}
 	if i < len(m.OldValues) {
 		if c.old, _, c.was, ok = cells(m.OldValues[i], f.stream); !ok {
-			f.wrong("the old values %s cannot be read", m.OldValues[i])
+			f.wrong("", "the old values %s cannot be read", m.OldValues[i])
 			return
 		}
 	}

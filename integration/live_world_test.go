@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -290,10 +291,20 @@ func (m *model) note(format string, args ...any) {
 	m.log = append(m.log, fmt.Sprintf(format, args...))
 }
 
-func (m *model) wrong(format string, args ...any) {
-	if m.err == nil {
-		m.err = fmt.Errorf("%s\n\t%s", fmt.Sprintf(format, args...), strings.Join(m.log[max(0, len(m.log)-25):], "\n\t"))
+// wrong notes the first thing that a screen would get wrong, with the last of
+// what was heard; of one row, when a key is given, with what was heard of it
+// and of the connection.
+func (m *model) wrong(key, format string, args ...any) {
+	if m.err != nil {
+		return
 	}
+	lines := m.log
+	if key != "" {
+		lines = slices.DeleteFunc(slices.Clone(lines), func(s string) bool {
+			return strings.Contains(s, " k=") && !strings.Contains(s+" ", " k="+key+" ") && !strings.Contains(s+" ", " old="+key+" ")
+		})
+	}
+	m.err = fmt.Errorf("%s\n\t%s", fmt.Sprintf(format, args...), strings.Join(lines[max(0, len(lines)-25):], "\n\t"))
 }
 
 // change is one row of a change or of the initial rows.
@@ -324,9 +335,9 @@ func (m *model) apply(c rowChange) {
 			// A STREAM table keeps no versions: a row that is deleted while the
 			// initial rows are read is missing in them.
 		case !there:
-			m.wrong("a row was deleted that is not there: %s", key)
+			m.wrong(key, "a row was deleted that is not there: %s", key)
 		case c.was != "" && declared(c.was, m.stream) != declared(known, m.stream):
-			m.wrong("row %s was deleted as %s, and is known as %s", c.key, c.was, known)
+			m.wrong(key, "row %s was deleted as %s, and is known as %s", c.key, c.was, known)
 		}
 		delete(m.rows, key)
 		m.live(c)
@@ -334,7 +345,7 @@ func (m *model) apply(c rowChange) {
 	}
 	state := c.key + "/" + c.mark
 	if m.states[state] && !m.repeated {
-		m.wrong("row %s came a second time with mark %s", c.key, c.mark)
+		m.wrong(c.key, "row %s came a second time with mark %s", c.key, c.mark)
 	}
 	m.states[state] = true
 	_, there := m.rows[c.key]
@@ -342,14 +353,14 @@ func (m *model) apply(c rowChange) {
 	case c.missed:
 	case c.kind == link.EventInitial, c.kind == link.EventInsert:
 		if there {
-			m.wrong("row %s was inserted and is there", c.key)
+			m.wrong(c.key, "row %s was inserted and is there", c.key)
 		}
 	default:
 		known, there := m.rows[c.old]
 		if !there {
-			m.wrong("row %s was updated and is not there", c.old)
+			m.wrong(c.old, "row %s was updated and is not there", c.old)
 		} else if declared(c.was, m.stream) != declared(known, m.stream) {
-			m.wrong("row %s was updated from %s, and is known as %s", c.key, c.was, known)
+			m.wrong(c.key, "row %s was updated from %s, and is known as %s", c.key, c.was, known)
 		}
 	}
 	if c.kind == link.EventUpdate && c.old != "" && c.old != c.key {
@@ -365,7 +376,7 @@ func (m *model) live(c rowChange) {
 		return
 	}
 	if c.seq < m.seq {
-		m.wrong("sequence %d came behind %d", c.seq, m.seq)
+		m.wrong("", "sequence %d came behind %d", c.seq, m.seq)
 	}
 	m.seq = c.seq
 	if n, err := strconv.ParseInt(c.key, 10, 64); err == nil && n < 0 {
@@ -377,14 +388,14 @@ func (m *model) live(c rowChange) {
 func (m *model) compare(want map[string]string) {
 	for k, row := range want {
 		if got, ok := m.rows[k]; !ok {
-			m.wrong("row %s is missing: %s", k, row)
+			m.wrong(k, "row %s is missing: %s", k, row)
 		} else if got != row {
-			m.wrong("row %s is known as %s, and is %s", k, got, row)
+			m.wrong(k, "row %s is known as %s, and is %s", k, got, row)
 		}
 	}
 	for k, row := range m.rows {
 		if _, ok := want[k]; !ok {
-			m.wrong("row %s is known and is not there: %s", k, row)
+			m.wrong(k, "row %s is known and is not there: %s", k, row)
 		}
 	}
 }
