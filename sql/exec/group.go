@@ -28,6 +28,9 @@ func newGrouper(cols []int, types []sqltype.Type) grouper {
 			return &stringGrouper{col: cols[0], keys: newKeyTable(), null: -1}
 		}
 	}
+	if len(cols) == 2 && types[cols[0]].Physical() == sqltype.PhysInt && types[cols[1]].Physical() == sqltype.PhysInt {
+		return &pairGrouper{cols: [2]int(cols), pairTable: newPairTable()}
+	}
 	return &bytesGrouper{cols: cols, keys: newKeyTable()}
 }
 

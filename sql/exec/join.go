@@ -109,10 +109,11 @@ type joinOp struct {
 	refs    []ref
 	// rows counts the right rows.
 	rows int
-	// heads are the first rows of the keys that bytes or ints number, next the
-	// one after each row; both count from 1, 0 is none.
+	// heads are the first rows of the keys that bytes, pair or ints number,
+	// next the one after each row; both count from 1, 0 is none.
 	heads []int32
 	bytes *keyTable
+	pair  *pairTable
 	ints  *intGrouper
 	next  []int32
 	// nullKeys says that a right row has a NULL key.
@@ -169,6 +170,8 @@ func (o *joinOp) build(ctx context.Context) error {
 	intKey := len(o.n.rightKeys) == 1 && o.n.rightKeys[0].Type().Physical() == sqltype.PhysInt && o.n.leftKeys[0].Type().Physical() == sqltype.PhysInt
 	if intKey {
 		o.ints = newIntGrouper(0)
+	} else if keyed && o.n.pairKeys() {
+		o.pair = newPairTable()
 	} else if keyed {
 		o.bytes = newKeyTable()
 	}
@@ -233,14 +236,10 @@ func (o *joinOp) build(ctx context.Context) error {
 			}
 		} else {
 			for i := range n {
-				key, null := o.encode(keys, b.Row(i))
-				if null {
+				g := o.number(keys, b.Row(i), 0)
+				if g < 0 {
 					o.nullKeys = true
 					continue
-				}
-				g, fresh := o.bytes.add(key)
-				if fresh {
-					o.heads = append(o.heads, 0)
 				}
 				o.next[base+int32(i)] = o.heads[g]
 				o.heads[g] = base + int32(i) + 1
@@ -279,11 +278,8 @@ func (o *joinOp) addKeys(b *vector.Batch, keys []*vector.Vector, groups, fresh *
 		return o.mem.set(o.tableSize() + int64(len(o.heads))*4)
 	}
 	for i := range b.Rows() {
-		key, null := o.encode(keys, b.Row(i))
-		if null {
+		if o.number(keys, b.Row(i), 1) < 0 {
 			o.nullKeys = true
-		} else if _, fresh := o.bytes.add(key); fresh {
-			o.heads = append(o.heads, 1)
 		}
 	}
 	return o.mem.set(o.tableSize() + int64(len(o.heads))*4)
@@ -293,10 +289,72 @@ func (o *joinOp) tableSize() int64 {
 	switch {
 	case o.ints != nil:
 		return o.ints.size()
+	case o.pair != nil:
+		return o.pair.size()
 	case o.bytes != nil:
 		return o.bytes.size()
 	}
 	return 0
+}
+
+// pairKeys tells whether the keys are two integers.
+func (n *joinNode) pairKeys() bool {
+	if len(n.leftKeys) != 2 {
+		return false
+	}
+	for i := range 2 {
+		if n.leftKeys[i].Type().Physical() != sqltype.PhysInt || n.rightKeys[i].Type().Physical() != sqltype.PhysInt {
+			return false
+		}
+	}
+	return true
+}
+
+// number is the number of a row's key, -1 when that has a NULL; the head of a
+// new one is head.
+func (o *joinOp) number(keys []*vector.Vector, row int, head int32) (n int32) {
+	var fresh bool
+	if o.pair != nil {
+		a, null1 := part(keys[0], row, 1)
+		b, null2 := part(keys[1], row, 2)
+		if null1|null2 != 0 {
+			return -1
+		}
+		n, fresh = o.pair.add(a, b, 0)
+	} else {
+		key, null := o.encode(keys, row)
+		if null {
+			return -1
+		}
+		n, fresh = o.bytes.add(key)
+	}
+	if fresh {
+		o.heads = append(o.heads, head)
+	}
+	return n
+}
+
+// find is where the matches of a left row start.
+func (o *joinOp) find(keys []*vector.Vector, row int) keyState {
+	n := int32(-1)
+	if o.pair != nil {
+		a, null1 := part(keys[0], row, 1)
+		b, null2 := part(keys[1], row, 2)
+		if null1|null2 != 0 {
+			return -1
+		}
+		n = o.pair.find(a, b)
+	} else {
+		key, null := o.encode(keys, row)
+		if null {
+			return -1
+		}
+		n = o.bytes.find(key)
+	}
+	if n < 0 {
+		return 0
+	}
+	return keyState(o.heads[n])
 }
 
 // encode makes the bytes of a row's keys; null says that one is NULL.
@@ -340,13 +398,7 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 				o.probeKey[i] = o.findInt(keys[0], row)
 				continue
 			}
-			key, null := o.encode(keys, row)
-			o.probeKey[i] = 0
-			if null {
-				o.probeKey[i] = -1
-			} else if n := o.bytes.find(key); n >= 0 {
-				o.probeKey[i] = keyState(o.heads[n])
-			}
+			o.probeKey[i] = o.find(keys, row)
 		}
 	}
 	o.cur = o.first(0)
