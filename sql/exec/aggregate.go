@@ -77,8 +77,10 @@ type groupSet struct {
 type aggState struct {
 	a     *aggregate
 	state builtin.AggState
-	seen  map[string]struct{}
-	bytes int64
+	// seen are, for DISTINCT, the groups with their arguments; pairs are the
+	// same for one argument that is held as an integer.
+	seen  *keyTable
+	pairs *pairTable
 	key   []byte
 	// rows are kept for an aggregate with an ORDER BY of its own.
 	store *rowStore
@@ -106,8 +108,10 @@ func (n *aggNode) newSet(r *run, set []int) *groupSet {
 		a := &n.aggs[i]
 		st := &aggState{a: a, state: a.fn.NewState(a.spec), args: make([]*vector.Vector, len(a.args))}
 		st.state.Grow(s.n)
-		if a.distinct {
-			st.seen = map[string]struct{}{}
+		if a.distinct && len(a.args) == 1 && inTypes[a.args[0]].Physical() == sqltype.PhysInt {
+			st.pairs = newPairTable()
+		} else if a.distinct {
+			st.seen = newKeyTable()
 		}
 		if len(a.order) > 0 {
 			types := make([]sqltype.Type, 0, len(a.args)+len(a.order))
@@ -157,7 +161,7 @@ func (st *aggState) add(r *run, b *vector.Batch, groups []int32) error {
 		st.args[i] = b.Cols[c]
 	}
 	sel := b.Sel
-	if a.filter >= 0 || st.seen != nil {
+	if a.filter >= 0 || a.distinct {
 		var f *vector.Vector
 		if a.filter >= 0 {
 			f = b.Cols[a.filter]
@@ -172,16 +176,8 @@ func (st *aggState) add(r *run, b *vector.Batch, groups []int32) error {
 			if groups != nil {
 				g = groups[i]
 			}
-			if st.seen != nil {
-				st.key = appendUint32(st.key[:0], uint32(g))
-				for _, v := range st.args {
-					st.key = appendEqKey(st.key, v, row)
-				}
-				if _, dup := st.seen[string(st.key)]; dup {
-					continue
-				}
-				st.seen[string(st.key)] = struct{}{}
-				st.bytes += int64(len(st.key)) + 24
+			if a.distinct && !st.first(g, row) {
+				continue
 			}
 			st.sel, st.sub = append(st.sel, int32(row)), append(st.sub, g)
 		}
@@ -213,6 +209,21 @@ func (st *aggState) add(r *run, b *vector.Batch, groups []int32) error {
 		}
 	}
 	return nil
+}
+
+// first tells whether a row's arguments are new in their group.
+func (st *aggState) first(g int32, row int) (fresh bool) {
+	if st.pairs != nil {
+		x, null := part(st.args[0], row, 1)
+		_, fresh = st.pairs.add(int64(g), x, null)
+		return fresh
+	}
+	st.key = appendUint32(st.key[:0], uint32(g))
+	for _, v := range st.args {
+		st.key = appendEqKey(st.key, v, row)
+	}
+	_, fresh = st.seen.add(st.key)
+	return fresh
 }
 
 // finish passes rows that were kept for their order.
@@ -256,7 +267,13 @@ func (s *groupSet) size() int64 {
 		n += int64(k.Size())
 	}
 	for _, st := range s.states {
-		n += int64(st.state.Size()) + st.bytes
+		n += int64(st.state.Size())
+		if st.seen != nil {
+			n += st.seen.size()
+		}
+		if st.pairs != nil {
+			n += st.pairs.size()
+		}
 	}
 	return n
 }
