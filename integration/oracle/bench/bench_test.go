@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -116,7 +117,7 @@ func measure(t *testing.T, name, text string, db *tpch.Database, conn *sql.Conn)
 	return line{name, a[len(a)/2], b[len(b)/2]}
 }
 
-func print(t *testing.T, title string, lines []line) {
+func report(t *testing.T, title string, lines []line) {
 	t.Helper()
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s\n%-24s %10s %10s %7s\n", title, "query", "KalamDB", "DuckDB", "ratio")
@@ -134,17 +135,10 @@ func print(t *testing.T, title string, lines []line) {
 			t.Fatal(err)
 		}
 		_, err = f.WriteString(s.String())
-		if err := errorsJoin(err, f.Close()); err != nil {
+		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-func errorsJoin(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // TestCompareTPCH measures the 22 queries on both sides.
@@ -189,7 +183,7 @@ func TestCompareTPCH(t *testing.T) {
 		}
 		lines = append(lines, measure(t, fmt.Sprintf("Q%02d", n), text, db, conn))
 	}
-	print(t, fmt.Sprintf("TPC-H, scale factor %g", *scale), lines)
+	report(t, fmt.Sprintf("TPC-H, scale factor %g", *scale), lines)
 }
 
 // TestCompareFlights measures scans, filters and aggregates.
@@ -211,7 +205,7 @@ func TestCompareFlights(t *testing.T) {
 	for _, q := range flightQueries {
 		lines = append(lines, measure(t, q.name, q.text, db, conn))
 	}
-	print(t, "flights, 3 million rows", lines)
+	report(t, "flights, 3 million rows", lines)
 }
 
 // loadFlights reads the file into vectors.
