@@ -22,14 +22,18 @@ type statementContext struct {
 	undo  []func() bool
 }
 
-// unlimited takes the statement's own deadline away: it is of those that take
-// as long as they take. The caller's stays.
-func (c *statementContext) unlimited() {
+// extend puts another deadline, or none, in the place of the statement's own:
+// it is of those that take as long as they take. The caller's stays.
+func (c *statementContext) extend(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = time.Time{}
-	if c.timer != nil {
-		c.timer.Stop()
+	c.deadline = deadline
+	if c.timer == nil {
+		return
+	}
+	c.timer.Stop()
+	if !deadline.IsZero() {
+		c.timer.Reset(time.Until(deadline))
 	}
 }
 

@@ -128,7 +128,7 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.flushes = flush.New(flush.Options{
 		Store: e.store, Jobs: e.jobs, Interval: e.cfg.Flush.DefaultInterval.Std(), Rows: e.cfg.Flush.DefaultRows,
-		CheckInterval: e.cfg.Flush.CheckInterval.Std(), MinRowsPerUser: e.cfg.Flush.MinRowsPerUser, Logger: e.log,
+		DeletedRows: e.cfg.Retention.DeletedRows.Std(), CheckInterval: e.cfg.Flush.CheckInterval.Std(), MinRowsPerUser: e.cfg.Flush.MinRowsPerUser, Logger: e.log,
 	})
 	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
 		e.parallelism = runtime.GOMAXPROCS(0)

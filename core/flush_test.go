@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/core/job"
+	"github.com/kalamdb/kalamdb/core/table"
 )
 
 // parquet lists the files below a folder, without what is in their names.
@@ -295,4 +297,58 @@ func TestQueriesOverTiers(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestCompactTable(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(config.BackendBadger, dir)
+	cfg.Retention.DeletedRows = config.Duration(time.Nanosecond)
+	d := openDB(t, cfg)
+	d.must(admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id INT PRIMARY KEY, n INT)")
+	for i := range 4 {
+		d.must("ann", fmt.Sprintf("INSERT INTO app.t VALUES (%d, 0), (%d, 0)", i, i+100))
+		d.must("ann", "UPDATE app.t SET n = n + 1")
+		d.must(admin, "FLUSH TABLE app.t")
+	}
+	d.must("ann", "DELETE FROM app.t WHERE id > 100")
+	d.must(admin, "FLUSH TABLE app.t")
+	const q = "SELECT id, n FROM app.t ORDER BY id"
+	before := d.rows("ann", q)
+	a := d.must(admin, "COMPACT TABLE app.t")[0]
+	if got := flushed(a); got != "app|t|5|1" || !strings.HasPrefix(a.message, "5 files of app.t merged into 1 file at ") {
+		t.Errorf("answered %s: %s", got, a.message)
+	}
+	if got := d.rows("ann", q); got != before {
+		t.Errorf("rows are\n%s\nwere\n%s", got, before)
+	}
+	if got := d.rows(admin, "SHOW TABLE STATS app.t"); !strings.HasPrefix(got, "app|t|0|5|5|") || strings.Split(got, "|")[6] != "1" {
+		t.Errorf("statistics are %s", got)
+	}
+	if got := d.rows("ann", "SELECT count(*) FROM app.t WHERE _deleted"); got != "0" {
+		t.Errorf("%s deleted rows are left", got)
+	}
+	// Who was away since before the deletions cannot be told of them.
+	from := uint64(1)
+	_, err := d.session(who("ann")).Subscribe(t.Context(), SubscribeRequest{SQL: "SELECT id FROM app.t", FromSeq: &from})
+	if dberr.CodeOf(err) != dberr.ResyncRequired {
+		t.Errorf("resuming: %v", err)
+	}
+	d.script([]step{
+		{as: "ann", sql: "COMPACT TABLE app.t", want: "!PERMISSION_DENIED admin"},
+		{sql: "COMPACT TABLE app.nope", want: "!TABLE_NOT_FOUND app.nope"},
+		{sql: "CREATE STREAM TABLE app.s (n INT) TTL 1h; COMPACT TABLE app.s", want: "!UNSUPPORTED "},
+		{sql: "SELECT status, job_type FROM system.jobs ORDER BY job_id DESC LIMIT 1", want: "completed|compact"},
+	})
+	// Many small files are merged without being asked.
+	for i := range table.Crowd {
+		d.must("bob", fmt.Sprintf("INSERT INTO app.t VALUES (%d, 1)", i))
+		d.must(admin, "FLUSH TABLE app.t")
+	}
+	d.must(admin, "FLUSH TABLE app.t") // comes after the compaction
+	if got := d.rows(admin, "SELECT count(*) FROM system.jobs WHERE trace LIKE '%automatic%' AND status = 'completed'"); got != "1" {
+		t.Errorf("%s automatic compactions", got)
+	}
+	if got := d.rows("bob", "SELECT count(*), sum(n) FROM app.t"); got != "16|16" {
+		t.Errorf("bob has %s", got)
+	}
 }

@@ -10,29 +10,22 @@ import (
 	"github.com/kalamdb/kalamdb/core/flush"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
 // flushTable runs FLUSH TABLE. It takes as long as it takes: a statement's time
 // limit is not for it, and when the client goes away the job goes on.
 func (st *statement) flushTable(ctx context.Context, state *table.State, x *ast.FlushTable) error {
-	id, err := st.qualified(&x.Table)
+	t, err := st.coldTable(state, &x.Table)
 	if err != nil {
 		return err
 	}
-	t, err := state.Catalog.Table(id.Namespace, id.Name)
-	if err != nil {
-		return st.at(err, x.Table.Pos)
-	}
-	if !flush.Flushable(t) {
-		return dberr.Newf(dberr.Unsupported, "the %s table %s has nothing to flush", t.Type, id).
-			WithHint("USER and SHARED tables are flushed.").At(x.Table.Pos.In(st.text))
-	}
-	st.ctx.unlimited()
+	st.ctx.extend(st.deadline)
 	a, err := st.s.e.flushes.Flush(ctx, t, flush.Request{Origin: "FLUSH TABLE", User: st.s.principal.User})
 	if err != nil {
 		return st.at(err, x.Pos)
 	}
-	message := fmt.Sprintf("%s of %s flushed into %s at %s", plural(a.Rows, "row"), id, plural(a.Files, "file"), st.s.e.storages.Location(state.Catalog, t))
+	message := fmt.Sprintf("%s of %s flushed into %s at %s", plural(a.Rows, "row"), t.Ident(), plural(a.Files, "file"), st.s.e.storages.Location(state.Catalog, t))
 	if a.Waited {
 		message += "; another flush of the table was waited for first"
 	}
@@ -47,7 +40,7 @@ func (st *statement) flushAll(ctx context.Context, state *table.State, x *ast.Fl
 			return st.at(err, x.Namespace.Pos)
 		}
 	}
-	st.ctx.unlimited()
+	st.ctx.extend(st.deadline)
 	all, err := st.s.e.flushes.FlushAll(ctx, ns, flush.Request{Origin: "FLUSH ALL TABLES", User: st.s.principal.User})
 	if err != nil {
 		return st.at(err, x.Pos)
@@ -64,6 +57,43 @@ func (st *statement) flushAll(ctx context.Context, state *table.State, x *ast.Fl
 		message += "; other flushes were waited for first"
 	}
 	return st.showFlushes(state, all, message)
+}
+
+// compact runs COMPACT TABLE, under the rules of flushTable. Its answer counts
+// the rows and files that were written anew.
+func (st *statement) compact(ctx context.Context, state *table.State, x *ast.Compact) error {
+	t, err := st.coldTable(state, &x.Table)
+	if err != nil {
+		return err
+	}
+	st.ctx.extend(st.deadline)
+	c, err := st.s.e.flushes.Compact(ctx, t, flush.Request{Origin: "COMPACT TABLE", User: st.s.principal.User})
+	if err != nil {
+		return st.at(err, x.Pos)
+	}
+	message := fmt.Sprintf("%s of %s merged into %s at %s", plural(c.Replaced, "file"), t.Ident(), plural(c.Files, "file"), st.s.e.storages.Location(state.Catalog, t))
+	if c.Waited {
+		message += "; another job of the table was waited for first"
+	}
+	a := flush.Answer{Table: t, FlushResult: table.FlushResult{Rows: c.Rows, Files: c.Files}, Job: c.Job, Took: c.Took}
+	return st.showFlushes(state, []flush.Answer{a}, message)
+}
+
+// coldTable finds a table that has files.
+func (st *statement) coldTable(state *table.State, name *ast.TableName) (*ddl.Table, error) {
+	id, err := st.qualified(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := state.Catalog.Table(id.Namespace, id.Name)
+	if err != nil {
+		return nil, st.at(err, name.Pos)
+	}
+	if !flush.Flushable(t) {
+		return nil, dberr.Newf(dberr.Unsupported, "the %s table %s has nothing to flush", t.Type, id).
+			WithHint("USER and SHARED tables are flushed.").At(name.Pos.In(st.text))
+	}
+	return t, nil
 }
 
 func (st *statement) showFlushes(state *table.State, all []flush.Answer, message string) error {

@@ -32,6 +32,9 @@ type Request struct {
 	// Namespace is the current namespace of this request; empty: the
 	// session's, which USE sets.
 	Namespace ident.NamespaceID
+	// Deadline ends whatever still runs; zero: nothing but the context does.
+	// It costs less than a context's deadline, which makes a timer.
+	Deadline time.Time
 }
 
 // Sink takes the results of a request, one statement after the other:

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -56,8 +57,8 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		ns = s.state.Namespace()
 	}
 	n := 0
-	for piece, err := range parser.Split(req.SQL) {
-		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink}
+	for piece, err := range split(req.SQL) {
+		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline}
 		if params != nil {
 			st.params = params[n]
 		}
@@ -74,6 +75,17 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		return &StatementError{Number: 1, Line: 1, Column: 1, Err: dberr.New(dberr.InvalidSQL, "The request holds no statement.")}
 	}
 	return nil
+}
+
+// split cuts a request into its statements. The usual request, which is one
+// statement and nothing before it, is not read for that.
+func split(text string) iter.Seq2[parser.Piece, error] {
+	if text == "" || strings.Contains(text, ";") || (text[0]|0x20) < 'a' || (text[0]|0x20) > 'z' {
+		return parser.Split(text)
+	}
+	return func(yield func(parser.Piece, error) bool) {
+		yield(parser.Piece{Text: strings.TrimRight(text, " \t\r\n"), Line: 1, Column: 1}, nil)
+	}
 }
 
 func failure(piece parser.Piece, n int, err error) error {

@@ -34,6 +34,8 @@ type statement struct {
 	namespace ident.NamespaceID
 	sink      Sink
 	start     time.Time
+	// deadline is the request's, or zero.
+	deadline time.Time
 
 	ctx  statementContext
 	view table.View
@@ -57,8 +59,11 @@ func (st *statement) run(ctx context.Context) error {
 	e := st.s.e
 	st.start = time.Now()
 	st.ctx.Context, st.ctx.stopped = ctx, e.stopped
+	st.ctx.deadline = st.deadline
 	if limit := e.cfg.Query.Timeout.Std(); limit > 0 {
-		st.ctx.deadline = st.start.Add(limit)
+		if own := st.start.Add(limit); st.deadline.IsZero() || own.Before(st.deadline) {
+			st.ctx.deadline = own
+		}
 	}
 	defer st.ctx.end()
 	err := st.dispatch(&st.ctx)

@@ -47,7 +47,7 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 	case *ast.FlushAll:
 		return st.flushAll(ctx, state, x)
 	case *ast.Compact:
-		return unsupported("COMPACT TABLE")
+		return st.compact(ctx, state, x)
 	case *ast.CreateStorage:
 		return st.createStorage(ctx, x)
 	case *ast.AlterStorage:

@@ -44,6 +44,9 @@ type Options struct {
 	// Interval and Rows are for tables that say neither.
 	Interval time.Duration
 	Rows     int64
+	// DeletedRows is how long a deleted row is kept at least, before a
+	// compaction may drop it. Zero: for ever.
+	DeletedRows time.Duration
 	// CheckInterval is how often due tables are looked for. Default 1s.
 	CheckInterval time.Duration
 	// MinRowsPerUser is how many hot rows of a user make a file worthwhile, by
@@ -324,6 +327,12 @@ func (s *Service) begin(ctx context.Context, t *ddl.Table, req Request, ended fu
 		f.mu.Lock()
 		f.res = res
 		f.mu.Unlock()
+		if err == nil && res.Crowded > 0 {
+			// It runs when this job is over, as it has the same key.
+			if _, err := s.beginCompact(ctx, t, Request{Origin: "automatic"}, table.Crowd); err != nil {
+				s.opts.Logger.Warn("start a compaction", "table", t.Ident(), "error", err)
+			}
+		}
 		if ended != nil {
 			ended(err)
 		}
@@ -343,10 +352,10 @@ func (f *underWay) wait(ctx context.Context) (Answer, error) {
 	return Answer{Table: f.t, FlushResult: f.res, Job: f.task.ID(), Waited: f.task.Waits(), Took: j.CompletedAt.Sub(j.CreatedAt)}, nil
 }
 
-// Again flushes what jobs were about that a server died in.
+// Again does again what jobs were about that a server died in.
 func (s *Service) Again(ctx context.Context, interrupted []job.Job) {
 	for _, j := range interrupted {
-		if j.Type != JobType {
+		if j.Type != JobType && j.Type != CompactJobType {
 			continue
 		}
 		t, err := s.opts.Store.Catalog().Table(j.Namespace, j.Table)
@@ -354,8 +363,13 @@ func (s *Service) Again(ctx context.Context, interrupted []job.Job) {
 			continue
 		}
 		req := Request{Origin: fmt.Sprintf("again, as the server ended in %s", j.ID), User: j.User}
-		if _, err := s.begin(ctx, t, req, nil); err != nil {
-			s.opts.Logger.Warn("start a flush again", "table", t.Ident(), "error", err)
+		if j.Type == CompactJobType {
+			_, err = s.beginCompact(ctx, t, req, 0)
+		} else {
+			_, err = s.begin(ctx, t, req, nil)
+		}
+		if err != nil {
+			s.opts.Logger.Warn("start a job again", "table", t.Ident(), "error", err)
 		}
 	}
 }

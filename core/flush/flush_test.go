@@ -55,7 +55,9 @@ func newPlace() *place {
 	return p
 }
 
-func (p *place) Bucket(*catalog.Snapshot, ident.StorageID) (object.Bucket, error) { return p.bucket, nil }
+func (p *place) Bucket(*catalog.Snapshot, ident.StorageID) (object.Bucket, error) {
+	return p.bucket, nil
+}
 
 func (p *place) ObjectName(_ *catalog.Snapshot, t *ddl.Table, user ident.UserID, file string) (string, error) {
 	return fmt.Sprintf("%s/%s-/%s", t.Name, user, file), nil

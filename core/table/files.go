@@ -187,6 +187,15 @@ func (s *Store) removeFiles(ctx context.Context, id ident.TableID) error {
 	if err != nil || len(owned) == 0 {
 		return err
 	}
+	it := st.kv.Scan(lostPartition, kv.PrefixRange([]byte(keyenc.TablePrefix(id))))
+	for it.Next() {
+		b.Delete(lostPartition, it.Key())
+	}
+	err = it.Err()
+	it.Close()
+	if err != nil {
+		return err
+	}
 	gone := make([]noted, len(owned))
 	for i, o := range owned {
 		gone[i] = noted{o.Storage, o.Name}

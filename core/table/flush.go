@@ -23,7 +23,7 @@ import (
 type FlushOptions struct {
 	// MinRows leaves the partitions out that have fewer hot entries. Default 1.
 	MinRows int64
-	// Writers is how many files are written at a time. Default 4.
+	// Writers is how many files are written at a time. Default 2.
 	Writers int
 	// Step and Hold hear of what is being done, and of how much memory is
 	// taken and given back. Nil: nobody.
@@ -39,7 +39,7 @@ func (o FlushOptions) withDefaults() FlushOptions {
 		o.MinRows = 1
 	}
 	if o.Writers <= 0 {
-		o.Writers = 4
+		o.Writers = 2
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
@@ -57,7 +57,13 @@ func (o FlushOptions) withDefaults() FlushOptions {
 type FlushResult struct {
 	// Rows counts rows and deletions.
 	Rows, Files, Bytes int64
+	// Crowded counts the partitions that have many segments now, so that they
+	// are better compacted.
+	Crowded int64
 }
+
+// Crowd is from how many segments on a partition has many.
+const Crowd = 16
 
 // The named steps of a flush, where Options.Step is called.
 const (
@@ -77,7 +83,7 @@ const (
 const groupFiles = 64
 
 // removeKeys is how many hot rows are removed in one batch.
-const removeKeys = 2048
+const removeKeys = 1024
 
 // Flush moves a table's hot rows into cold files, one for each partition that
 // has any.
@@ -169,6 +175,8 @@ type flushed struct {
 	user ident.UserID
 	// after is the number up to which segments have the rows.
 	after change.Seq
+	// segments is how many the partition had before.
+	segments int
 	// fresh says that there are rows to write, into the segment entry.
 	fresh bool
 	entry manifest.Entry
@@ -203,9 +211,13 @@ func (f *flusher) look(p kv.Partition) (*flushed, error) {
 		return nil, err
 	}
 	if l != nil {
-		one.after = l.seq
+		one.after, one.segments = l.seq, len(l.entries)
 	}
-	it := f.st.kv.Scan(p, kv.Range{})
+	r, any := f.s.clamp(f.st, f.id, p, kv.Range{})
+	if !any {
+		return nil, nil
+	}
+	it := f.st.kv.Scan(p, r)
 	defer it.Close()
 	var n, fresh int64
 	for fresh < f.opts.MinRows && it.Next() {
@@ -256,11 +268,15 @@ func (f *flusher) group(ctx context.Context, group []*flushed) error {
 	f.s.opts.Step(StepListed)
 	defer state.Release()
 	// From here on the rows have moved, whatever becomes of the rest.
+	before := f.res.Rows
 	for _, one := range group {
 		if one.fresh {
 			f.res.Rows += one.entry.Rows
 			f.res.Files++
 			f.res.Bytes += one.entry.Bytes
+		}
+		if one.segments+1 >= Crowd {
+			f.res.Crowded++
 		}
 	}
 	f.opts.Step("removing hot rows")
@@ -268,6 +284,7 @@ func (f *flusher) group(ctx context.Context, group []*flushed) error {
 		return err
 	}
 	f.s.opts.Step(StepRemoved)
+	f.s.removed(f.res.Rows - before)
 	return nil
 }
 
@@ -366,7 +383,8 @@ func (f *flusher) file(ctx context.Context, bucket object.Bucket, one *flushed) 
 	held := int64(fileMemory)
 	f.opts.Hold(held)
 	defer func() { f.opts.Hold(-held) }()
-	it := f.st.kv.Scan(one.p, kv.Range{})
+	r, _ := f.s.clamp(f.st, f.id, one.p, kv.Range{})
+	it := f.st.kv.Scan(one.p, r)
 	defer it.Close()
 	for it.Next() {
 		row, err := it.Value()
@@ -449,8 +467,10 @@ func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tri
 	return state, tried, err
 }
 
-// touched notes a key that is written, if its partition is watched.
+// touched notes a key that is about to be written, where that matters: in a
+// partition that is watched, and in one whose bounds are known.
 func (s *Store) touched(p kv.Partition, key []byte) {
+	s.hot.wrote(p, key)
 	if len(s.watched) > 0 {
 		if keys := s.watched[p]; keys != nil {
 			keys[string(key)] = true
@@ -462,11 +482,20 @@ func (s *Store) touched(p kv.Partition, key []byte) {
 var errUnlisted = errors.New("the table was dropped meanwhile")
 
 // remove is step 4.
-func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) error {
+func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) (err error) {
+	// What is left hot of each partition, as far as the state has it.
+	left := make([]hotRange, len(group))
 	defer func() {
 		// Without it the committer would note for nothing.
 		_ = f.s.command(context.WithoutCancel(ctx), func() error {
-			for _, one := range group {
+			for i, one := range group {
+				if err == nil {
+					left[i].gen = state.cold[f.id]
+					for key := range f.s.watched[one.p] {
+						left[i].widen([]byte(key))
+					}
+					f.s.hot.set(one.p, &left[i])
+				}
 				delete(f.s.watched, one.p)
 			}
 			return nil
@@ -482,9 +511,13 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) er
 		f.s.opts.Step(StepRemoving)
 		return err
 	}
-	for _, one := range group {
+	for i, one := range group {
 		through := max(one.after, one.entry.MaxSeq)
-		it := state.kv.Scan(one.p, kv.Range{})
+		span, any := f.s.clamp(state, f.id, one.p, kv.Range{})
+		if !any {
+			continue
+		}
+		it := state.kv.Scan(one.p, span)
 		for it.Next() {
 			row, err := it.Value()
 			if err != nil {
@@ -493,6 +526,7 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) er
 			}
 			r := rowenc.Row(row)
 			if r.Seq() > through {
+				left[i].widen(it.Key())
 				continue
 			}
 			piece = append(piece, removal{one.p, string(it.Key()), r.Deleted()})
@@ -510,6 +544,35 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) er
 		}
 	}
 	return give()
+}
+
+// tidyRows is after how many removed rows the backend is asked to give their
+// space back: until then scans have to step over them.
+const tidyRows = 100_000
+
+// removed counts rows that a flush has removed.
+func (s *Store) removed(n int64) {
+	if s.garbage.Add(n) >= tidyRows {
+		select {
+		case s.tidy <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// tidier compacts the backend after much was removed from it.
+func (s *Store) tidier() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.tidy:
+			s.garbage.Store(0)
+			if err := s.backend.Compact(s.ctx); err != nil && s.ctx.Err() == nil {
+				s.opts.Logger.Warn("compact the backend", "error", err)
+			}
+		}
+	}
 }
 
 // removal is a hot row that a segment has.

@@ -52,6 +52,23 @@ func newMerger(hot *scanner, l *coldList) (*merger, error) {
 	return m, nil
 }
 
+// newColdMerger merges segments alone, and gives every run of rows that count
+// with the keys of all positions of its batch, in order. Next then gives none.
+func newColdMerger(f *flusher, req exec.ScanRequest, l *coldList, emit func(*vector.Batch, *vector.Vector) error) (*merger, error) {
+	v := &View{Store: f.s, State: f.st}
+	s := &storedTable{v: v, t: f.t, c: f.c}
+	c, err := newColdScan(&scanner{s: s, req: req})
+	if err != nil {
+		return nil, err
+	}
+	m := &merger{s: s, req: req}
+	m.out = &output{req: &m.req, cols: len(req.Columns), emit: emit}
+	for _, chain := range c.chains(l) {
+		m.src = append(m.src, &source{feed: &coldFeed{c: c, todo: chain}})
+	}
+	return m, nil
+}
+
 // Next implements exec.Scanner.
 func (m *merger) Next(ctx context.Context) (*vector.Batch, error) {
 	for {
@@ -66,6 +83,9 @@ func (m *merger) Next(ctx context.Context) (*vector.Batch, error) {
 		}
 		if m.err = context.Cause(ctx); m.err == nil {
 			m.end, m.err = m.step(ctx)
+		}
+		if m.err == nil {
+			m.err = m.out.failed
 		}
 		if m.out.full() {
 			m.end = true
@@ -130,6 +150,9 @@ func (m *merger) rest(ctx context.Context, s *source) error {
 			s.drop()
 			return nil
 		}
+		return s.sharpen(ctx)
+	}
+	if m.out.emit != nil && !s.exact() {
 		return s.sharpen(ctx)
 	}
 	m.out.add(s, s.pos, s.n)
@@ -394,6 +417,9 @@ type output struct {
 	runs []picked
 	n    int
 	rows int64 // rows without columns
+	// emit, if there is one, gets the runs instead; failed is its error.
+	emit   func(*vector.Batch, *vector.Vector) error
+	failed error
 }
 
 // picked is rows of a batch.
@@ -442,6 +468,13 @@ func (o *output) add(s *source, from, to int) {
 	}
 	rows, all := o.pick(s, []span2{{from, to}})
 	switch n := len(rows); {
+	case o.emit != nil && o.failed == nil:
+		b := *s.cur.b
+		if !all {
+			b.Sel = rows
+		}
+		o.failed = o.emit(&b, s.cur.keys)
+	case o.emit != nil:
 	case all:
 		o.flush()
 		o.ready = append(o.ready, s.cur.b)

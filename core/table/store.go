@@ -146,8 +146,12 @@ type Store struct {
 	// segments keeps what was read of segments, lists the lists of them.
 	segments *segment.Cache
 	lists    coldLists
+	hot      hotRanges
 	files    files
 	states   states
+	// garbage is how many rows were removed since the backend was tidied last.
+	garbage atomic.Int64
+	tidy    chan struct{} // one place
 
 	cur    atomic.Pointer[State]
 	counts counts
@@ -207,6 +211,7 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 		opts:    opts,
 		hard:    map[ident.TableID]bool{},
 		reqs:    make(chan *request, opts.Queue),
+		tidy:    make(chan struct{}, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, id := range opts.Hard {
@@ -253,6 +258,7 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap, cold: s.coldNow})
 	s.wg.Go(s.run)
 	s.wg.Go(s.reaper)
+	s.wg.Go(s.tidier)
 	s.wg.Go(func() { s.files.run(pending) })
 	s.wg.Go(s.streams.evictor)
 	return s, nil

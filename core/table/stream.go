@@ -13,6 +13,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ddl"
+	"github.com/kalamdb/kalamdb/store/keyenc"
 )
 
 // streams keeps the rows of STREAM tables: a ring for each table and user, in
@@ -130,7 +131,11 @@ func (st *streams) read(k ringKey, upTo change.Seq, now time.Time) (rows []strea
 // Lost is the last change of a user's part of a table that left nothing behind
 // at a state: who knows less than that cannot be told what it missed.
 func (s *Store) Lost(at *State, t *ddl.Table, user ident.UserID, now time.Time) change.Seq {
-	if t.Type != ident.StreamTable {
+	switch t.Type {
+	case ident.StreamTable:
+	case ident.UserTable:
+		return s.lostRows(at, keyenc.UserPartition(t.ID, user))
+	default:
 		return 0
 	}
 	_, lost := s.streams.read(ringKey{t.ID, user}, at.Seq, now)
