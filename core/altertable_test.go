@@ -16,7 +16,7 @@ import (
 
 func TestAlterTable(t *testing.T) {
 	forRestarts(t, func(t *testing.T, d *db) {
-		d.script([]step{
+		d.script([]line{
 			{sql: "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, a TEXT, b INT)", want: "-- Table app.t created"},
 			{as: "ann", sql: "INSERT INTO app.t VALUES (1, 'one', 10), (2, 'two', 20)", want: "-- 2 rows inserted"},
 			{as: "ann", sql: "ALTER TABLE app.t ADD COLUMN c INT", want: "!PERMISSION_DENIED admin"},

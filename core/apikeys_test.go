@@ -25,7 +25,7 @@ func TestAPIKeys(t *testing.T) {
 			t.Fatalf("%+v %v", got, ok)
 		}
 		other, _ := d.createKey("CREATE API KEY FOR 'bob'")
-		d.script([]step{
+		d.script([]line{
 			{sql: "SELECT user_id, name, last_used IS NULL FROM system.api_keys ORDER BY user_id", want: "ann|laptop|f\nbob|NULL|t"},
 			{as: "ann", sql: "SELECT key_id FROM system.api_keys", want: id},
 			{as: "eve", sql: "SELECT key_id FROM system.api_keys", want: ""},

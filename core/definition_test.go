@@ -13,7 +13,7 @@ import (
 
 func TestNamespaces(t *testing.T) {
 	forRestarts(t, func(t *testing.T, d *db) {
-		d.script([]step{
+		d.script([]line{
 			{sql: "CREATE NAMESPACE app", want: "-- Namespace app created"},
 			{sql: "CREATE NAMESPACE app", want: "!ALREADY_EXISTS Namespace 'app' already exists"},
 			{sql: "CREATE NAMESPACE IF NOT EXISTS app", want: "-- Namespace app exists already"},
@@ -202,7 +202,7 @@ func TestDefaultExpressions(t *testing.T) {
 
 func TestDropTable(t *testing.T) {
 	forRestarts(t, func(t *testing.T, d *db) {
-		d.script([]step{
+		d.script([]line{
 			{sql: "CREATE NAMESPACE app; CREATE USER TABLE app.a (id INT); CREATE SHARED TABLE app.b (id INT); CREATE TABLE app.c (id INT); CREATE VIEW app.v AS SELECT id FROM app.a", want: "-- View app.v created"},
 			{as: "ann", sql: "DROP TABLE app.a", want: "!PERMISSION_DENIED admin"},
 			{sql: "DROP SHARED TABLE app.a", want: "!INVALID_SQL USER table"},
@@ -262,7 +262,7 @@ func TestDescribeAndShow(t *testing.T) {
 	if got := names(admin, "SHOW TABLES IN other"); got != "other|s|stream" {
 		t.Errorf("SHOW TABLES IN other: %s", got)
 	}
-	d.script([]step{
+	d.script([]line{
 		{sql: "SHOW TABLES IN nope", want: "!NAMESPACE_NOT_FOUND 'nope'"},
 		{sql: "DESCRIBE app.nope", want: "!TABLE_NOT_FOUND app.nope"},
 		{as: "ann", sql: "DESCRIBE app.secret", want: "!PERMISSION_DENIED app.secret"},

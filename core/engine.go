@@ -78,6 +78,10 @@ type Engine struct {
 // errStopped is the cause with which Close ends what still runs.
 var errStopped = dberr.New(dberr.StorageUnavailable, "The server is shutting down.").WithHint("Try again in a moment.")
 
+// step is called at each named step of a protocol that a crash may interrupt.
+// Tests set it, to crash there.
+var step func(name string)
+
 // Open opens the database of a configuration: it locks the data directory,
 // opens the backend, reads the catalog and starts the commit loop. A nil log
 // means none. The engine must be closed.
@@ -114,6 +118,7 @@ func (e *Engine) open(ctx context.Context) error {
 		MaxBuffer:        e.cfg.Stream.MaxBuffer,
 		EvictionInterval: e.cfg.Stream.EvictionInterval.Std(),
 		Files:            e.storages,
+		Step:             step,
 		Logger:           e.log,
 	})
 	if err != nil {

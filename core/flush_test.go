@@ -21,6 +21,9 @@ import (
 func parquet(t *testing.T, dir string) (out []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil // it is being deleted
+		}
 		if err == nil && strings.HasSuffix(path, ".parquet") {
 			rel, err := filepath.Rel(dir, filepath.Dir(path))
 			if err != nil {
@@ -80,7 +83,7 @@ func TestFlushStatements(t *testing.T) {
 	if got := flushed(d.must(admin, "FLUSH TABLE app.words")[0]); got != "app|words|0|0" {
 		t.Errorf("nothing flushed is %s", got)
 	}
-	d.script([]step{
+	d.script([]line{
 		{sql: "FLUSH ALL TABLES", want: ""},
 		{sql: "FLUSH ALL TABLES IN nowhere", want: "!NAMESPACE_NOT_FOUND nowhere"},
 		{sql: "FLUSH TABLE app.nope", want: "!TABLE_NOT_FOUND app.nope"},
@@ -333,7 +336,7 @@ func TestCompactTable(t *testing.T) {
 	if dberr.CodeOf(err) != dberr.ResyncRequired {
 		t.Errorf("resuming: %v", err)
 	}
-	d.script([]step{
+	d.script([]line{
 		{as: "ann", sql: "COMPACT TABLE app.t", want: "!PERMISSION_DENIED admin"},
 		{sql: "COMPACT TABLE app.nope", want: "!TABLE_NOT_FOUND app.nope"},
 		{sql: "CREATE STREAM TABLE app.s (n INT) TTL 1h; COMPACT TABLE app.s", want: "!UNSUPPORTED "},

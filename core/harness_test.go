@@ -22,7 +22,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	runChild() // the process that a test kills
+	runChild() // the processes that tests kill
+	runColdChild()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
 }
 
@@ -235,15 +236,15 @@ func (d *db) fails(as, text string, code dberr.Code, message string, params ...s
 
 const admin = "root:admin"
 
-// step is one line of a script: what somebody runs and what comes of it.
-type step struct {
+// line is one line of a script: what somebody runs and what comes of it.
+type line struct {
 	as, sql string
 	// want is the rows, or with a leading "-- " the message, or with a leading
 	// "!" the error's code and a part of its text.
 	want string
 }
 
-func (d *db) script(steps []step) {
+func (d *db) script(steps []line) {
 	d.Helper()
 	for _, s := range steps {
 		if s.as == "" {

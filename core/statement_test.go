@@ -34,7 +34,7 @@ func TestStatements(t *testing.T) {
 			CREATE SHARED TABLE app.words (word TEXT PRIMARY KEY, n INT) ACCESS open;
 			CREATE USER TABLE app.log (line TEXT);
 			CREATE VIEW app.open_notes AS SELECT id, body FROM app.notes WHERE NOT done`)
-		d.script([]step{
+		d.script([]line{
 			{as: "ann", sql: "INSERT INTO app.notes (id, body) VALUES (1, 'milk'), (2, 'bread'), (3, 'tea')", want: "-- 3 rows inserted"},
 			{as: "ann", sql: "INSERT INTO app.notes (id, body) VALUES (4, 'jam')", want: "-- 1 row inserted"},
 			{as: "bob", sql: "INSERT INTO app.notes (id, body) VALUES (1, 'bob''s')", want: "-- 1 row inserted"},
@@ -92,7 +92,7 @@ func TestStatements(t *testing.T) {
 func TestCreateTableAs(t *testing.T) {
 	forRestarts(t, func(t *testing.T, d *db) {
 		d.must(admin, "CREATE NAMESPACE app")
-		d.script([]step{
+		d.script([]line{
 			{sql: "CREATE SHARED TABLE app.a AS SELECT i AS id, 'n' || i AS name, i / 2.0 AS half FROM generate_series(1, 3) AS g(i)", want: "-- Table app.a created, 3 rows inserted"},
 			{sql: "SELECT id, name FROM app.a ORDER BY id", want: "1|n1\n2|n2\n3|n3"},
 			{sql: "CREATE TABLE IF NOT EXISTS app.a AS SELECT 1 AS x", want: "-- Table app.a exists already"},
@@ -109,7 +109,7 @@ func TestCreateTableAs(t *testing.T) {
 func TestStreamStatements(t *testing.T) {
 	d := openDB(t, testConfig(config.BackendMemory, ""))
 	d.must(admin, "CREATE NAMESPACE app; CREATE STREAM TABLE app.s (id INT, body TEXT) TTL 1h MAX_BUFFER 3")
-	d.script([]step{
+	d.script([]line{
 		{as: "ann", sql: "INSERT INTO app.s VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')", want: "-- 4 rows inserted"},
 		{as: "ann", sql: "SELECT id FROM app.s ORDER BY _seq", want: "2\n3\n4"},
 		{as: "bob", sql: "SELECT id FROM app.s", want: ""},
@@ -229,7 +229,7 @@ func TestAccess(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	forBackends(t, func(t *testing.T, d *db) {
-		d.script([]step{
+		d.script([]line{
 			{sql: `INSERT INTO system.users (user_id, username, metadata) VALUES ('user123', 'john_doe', '{"role": "service"}')`, want: "-- 1 row inserted"},
 			{sql: "INSERT INTO system.users (user_id, username) VALUES ('user123', 'other')", want: "!ALREADY_EXISTS User with user_id 'user123' already exists"},
 			{sql: "SELECT user_id, username, metadata FROM system.users", want: `user123|john_doe|{"role": "service"}`},
@@ -288,7 +288,7 @@ func TestSystemTables(t *testing.T) {
 	d := openDB(t, testConfig(config.BackendMemory, ""))
 	d.must(admin, `CREATE NAMESPACE app; CREATE USER TABLE app.notes (id BIGINT PRIMARY KEY, body VARCHAR(9) NOT NULL, price DECIMAL(8,2) DEFAULT 1);
 		CREATE SHARED TABLE app.secret (id INT) ACCESS private; CREATE VIEW app.v AS SELECT id FROM app.notes`)
-	d.script([]step{
+	d.script([]line{
 		{sql: "SELECT namespace_id, table_count FROM system.namespaces WHERE namespace_id = 'app'", want: "app|2"},
 		{sql: "SELECT namespace, table_name, table_type, storage_id, flush_policy, schema_version, access FROM system.tables ORDER BY table_name",
 			want: "app|notes|user|local|INTERVAL 5m ROW_THRESHOLD 10000|1|NULL\napp|secret|shared|local|INTERVAL 5m ROW_THRESHOLD 10000|1|private"},

@@ -12,7 +12,7 @@ import (
 func TestStorages(t *testing.T) {
 	forBackends(t, func(t *testing.T, d *db) {
 		dir := t.TempDir()
-		d.script([]step{
+		d.script([]line{
 			{sql: "CREATE NAMESPACE app", want: "-- Namespace app created"},
 			{sql: fmt.Sprintf("CREATE STORAGE archive TYPE filesystem NAME 'Archive' DESCRIPTION 'old things' PATH '%s/a'", dir), want: "-- Storage archive created"},
 			{sql: fmt.Sprintf("CREATE STORAGE archive TYPE filesystem PATH '%s/b'", dir), want: "!ALREADY_EXISTS archive"},

@@ -330,7 +330,7 @@ func TestDropIsRefusedWhileSubscribed(t *testing.T) {
 	d.notes()
 	a := d.subscribe("ann", SubscribeRequest{SQL: "SELECT * FROM app.notes"})
 	b := d.subscribe("bob", SubscribeRequest{SQL: "SELECT * FROM app.notes"})
-	d.script([]step{
+	d.script([]line{
 		{sql: "DROP TABLE app.notes", want: "!ACTIVE_SUBSCRIPTIONS Cannot drop table 'app.notes': 2 active subscription(s) exist"},
 		{sql: "DROP NAMESPACE app CASCADE", want: "!ACTIVE_SUBSCRIPTIONS Cannot drop table 'app.notes': 2 active subscription(s) exist"},
 		{as: "bob", sql: fmt.Sprintf("KILL LIVE QUERY '%s'", a.ID()), want: "!SUBSCRIPTION_NOT_FOUND not found"},
