@@ -264,6 +264,73 @@ func TestSystemLiveQueriesEnhancedFields(t *testing.T) {
 	})
 }
 
+// TestSystemJobsEnhancedFields is story 9, scenario 6: a flush leaves a job with
+// its parameters, its outcome, where it was and what it used.
+func TestSystemJobsEnhancedFields(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, messagesTable)
+	r.insert(t, 1, 20)
+	admin := r.server.Admin(t)
+	answer := harness.Query[flushed](t, admin, "FLUSH TABLE "+r.ns+".messages")
+	type job struct {
+		JobID, JobType, Status, Namespace, TableName, Result, Trace, Node string
+		Parameters                                                        json.RawMessage
+		MemoryUsed, CPUUsed                                               int64
+		CreatedAt, StartedAt, CompletedAt                                 time.Time
+		Error                                                             *string
+	}
+	got := harness.Query[job](t, admin, "SELECT * FROM system.jobs WHERE namespace = $1", r.ns)
+	if len(got) != 1 || len(answer) != 1 {
+		t.Fatalf("%d jobs, %d answers", len(got), len(answer))
+	}
+	j := got[0]
+	var parameters []any
+	if err := json.Unmarshal(j.Parameters, &parameters); err != nil || len(parameters) == 0 {
+		t.Errorf("the parameters are %s, %v", j.Parameters, err)
+	}
+	if j.JobID != answer[0].JobID || j.JobType != "flush" || j.Status != "completed" || j.TableName != "messages" || !strings.Contains(j.Result, "20") ||
+		j.Trace == "" || j.Node == "" || j.MemoryUsed <= 0 || j.CPUUsed <= 0 || j.Error != nil || j.StartedAt.Before(j.CreatedAt) || j.CompletedAt.Before(j.StartedAt) {
+		t.Errorf("the job is %+v", j)
+	}
+	a := r.server.Post(t, map[string]any{"sql": "SELECT * FROM system.jobs WHERE false"})
+	if want := "job_id,job_type,status,namespace,table_name,parameters,result,trace,memory_used,cpu_used,created_at,started_at,completed_at,node,error"; strings.Join(a.Results[0].Columns, ",") != want {
+		t.Errorf("the columns are %v", a.Results[0].Columns)
+	}
+	if n := harness.Query[int64](t, r.writer, "SELECT count(*) FROM system.jobs WHERE namespace = $1", r.ns)[0]; n != 0 {
+		t.Errorf("a user sees %d jobs of an admin", n)
+	}
+	if _, err := admin.Exec(harness.Context(t), "KILL JOB 'job_nothing'"); link.CodeOf(err) != link.CodeNotFound {
+		t.Errorf("killed a job that is not there: %v", err)
+	}
+}
+
+// TestShowTableStatsCommand is story 9, scenario 8.
+func TestShowTableStatsCommand(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, messagesTable)
+	admin := r.server.Admin(t, link.WithNamespace(r.ns))
+	if got := tableStats(t, admin, "messages"); got.TotalRows != 0 || got.Files != 0 || got.LastFlush != nil {
+		t.Errorf("an empty table has %+v", got)
+	}
+	r.insert(t, 1, 10)
+	if got := tableStats(t, admin, "messages"); got.BufferedRows != 10 || got.FlushedRows != 0 || got.TotalRows != 10 || got.StorageBytes != 0 || got.LastFlush != nil {
+		t.Errorf("before the flush the table has %+v", got)
+	}
+	before := time.Now().Truncate(time.Millisecond)
+	harness.Exec(t, admin, "FLUSH TABLE messages")
+	r.insert(t, 11, 13)
+	for _, sql := range []string{"SHOW TABLE STATS messages", "SHOW STATS FOR TABLE " + r.ns + ".messages"} {
+		got := harness.Query[stats](t, admin, sql)
+		if len(got) != 1 || got[0].BufferedRows != 3 || got[0].FlushedRows != 10 || got[0].TotalRows != 13 || got[0].StorageBytes <= 0 || got[0].Files != 1 ||
+			got[0].LastFlush == nil || got[0].LastFlush.Before(before) || got[0].FlushPolicy == nil {
+			t.Errorf("%s gives %+v", sql, got)
+		}
+	}
+	if _, err := admin.Exec(harness.Context(t), "SHOW TABLE STATS nothing"); link.CodeOf(err) != link.CodeTableNotFound {
+		t.Errorf("no such table: %v", err)
+	}
+}
+
 // TestDescribeTableSchemaHistory is story 9, scenario 7: DESCRIBE names the
 // version and the query that gives the versions before it.
 func TestDescribeTableSchemaHistory(t *testing.T) {

@@ -591,6 +591,29 @@ func TestCliConnectionFailureHandling(t *testing.T) {
 	}
 }
 
+// TestCliFlushCommand is story 0 with \flush: the flush is done when the prompt
+// is back, and tells what it did.
+func TestCliFlushCommand(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, cliTable)
+	d.fill(t)
+	c := harness.StartClient(t, "-h", d.server.URL, "-n", d.ns)
+	c.Expect(harness.Prompt)
+	shown := c.Enter(`\flush ` + d.ns + `.messages`)
+	if !strings.Contains(shown, "records_flushed") || !strings.Contains(shown, "5") || !strings.Contains(shown, "messages") {
+		t.Errorf("\\flush shows\n%s", shown)
+	}
+	if got := tableStats(t, d.admin, "messages"); got.BufferedRows != 0 || got.FlushedRows != 5 {
+		t.Errorf("the table has %+v", got)
+	}
+	if shown := c.Enter(`\flush nothing`); !strings.Contains(shown, "TABLE_NOT_FOUND") {
+		t.Errorf("a table that does not exist shows\n%s", shown)
+	}
+	if r := d.run(t, `\flush messages`); r.Code != 1 || !strings.Contains(r.Err, "PERMISSION_DENIED") {
+		t.Errorf("a user flushes: %+v", r)
+	}
+}
+
 // TestCliHealthCheckCommand is story 0 with \health.
 func TestCliHealthCheckCommand(t *testing.T) {
 	t.Parallel()
