@@ -209,8 +209,9 @@ func (s *Store) removeFiles(ctx context.Context, id ident.TableID) error {
 	return nil
 }
 
-// FilesOf counts the listed files in a storage. It looks at all lists, so it is
-// for what is rarely done. It may be called between two batches.
+// FilesOf counts the files in a storage: those that are listed, and those that
+// are being written or still to be deleted. It looks at all lists, so it is for
+// what is rarely done. It may be called between two batches.
 func (s *Store) FilesOf(id ident.StorageID) (n int, err error) {
 	st := s.Acquire()
 	defer st.Release()
@@ -221,6 +222,14 @@ func (s *Store) FilesOf(id ident.StorageID) (n int, err error) {
 		if o.Storage == id {
 			n++
 		}
+	}
+	it := st.kv.Scan(notes, kv.PrefixRange(noted{storage: id}.key()))
+	defer it.Close()
+	for it.Next() {
+		n++
+	}
+	if err := it.Err(); err != nil {
+		return 0, fmt.Errorf("count files: %w", err)
 	}
 	return n, nil
 }
