@@ -291,15 +291,6 @@ func text(r *link.Record, stream bool) string {
 	return b.String()
 }
 
-// declared is a row's text without _updated.
-func declared(row string, stream bool) string {
-	if stream {
-		return row
-	}
-	row = strings.TrimSuffix(row, " ")
-	return row[:strings.LastIndexByte(row, ' ')+1]
-}
-
 // follow applies link's events until the context ends.
 func (f *follower) follow(ctx context.Context, sub *link.Subscription) {
 	defer close(f.done)

@@ -134,8 +134,8 @@ func TestLiveQueryDetectsUpdates(t *testing.T) {
 		if field[int64](t, e.Old, "id") != id || field[string](t, e.Old, "content") != fmt.Sprint("message ", id) {
 			t.Errorf("update %d comes with old values %v", i+1, e.Old)
 		}
-		if at := field[time.Time](t, e.Row, "_updated"); !at.Equal(e.Time) || !at.After(field[time.Time](t, events[i].Row, "_updated")) {
-			t.Errorf("update %d of %s has _updated %s", i+1, e.Time, at)
+		if at, was := field[time.Time](t, e.Row, "_updated"), field[time.Time](t, e.Old, "_updated"); !at.Equal(e.Time) || !at.After(was) || !was.Equal(events[i].Time) {
+			t.Errorf("update %d of %s has _updated %s, before %s", i+1, e.Time, at, was)
 		}
 	}
 	// An update of nothing is heard by nobody.

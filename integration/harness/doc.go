@@ -2,6 +2,10 @@
 // that look at them from outside, and gives those tests their data.
 //
 // The binaries are built once for a run of the tests. A Server has its own
-// port, data directory and token secret, and goes away with its test. With
-// KALAM_URL set, Shared gives the server that is running there instead.
+// port and data directory and goes away with its test; Shared is one that the
+// tests of a package have in common. With KALAM_URL set, Shared gives the
+// server that is running there instead, whose token secret is KALAM_SECRET.
+//
+// A Proxy stands between clients and a server and cuts their connections, a
+// Socket is a WebSocket without a library, which shows every message as it is.
 package harness
