@@ -227,7 +227,9 @@ func (a *answer) failure(ctx context.Context, err error) wire.Error {
 	}
 	f := wireconv.Failure(ctx, a.log, st.Err)
 	f.Statement = st.Number
-	f.Details = wireconv.Clip(st.Text, wireconv.MaxDetails)
+	if !holdsSecret(st.Text) {
+		f.Details = wireconv.Clip(st.Text, wireconv.MaxDetails)
+	}
 	if !a.alone(st) {
 		f.Message = "Statement " + strconv.Itoa(st.Number) + " failed: " + f.Message
 	}
@@ -239,6 +241,18 @@ func (a *answer) failure(ctx context.Context, err error) wire.Error {
 		f.Line += 1 - st.Line
 	}
 	return f
+}
+
+// holdsSecret tells whether a statement may hold credentials. Its text is then
+// not repeated: answers end up in the logs of whoever asked.
+func holdsSecret(text string) bool {
+	const word = "credentials"
+	for i := 0; i+len(word) <= len(text); i++ {
+		if text[i]|0x20 == 'c' && strings.EqualFold(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
 }
 
 // alone tells whether the statement is all of the request: then there is no

@@ -26,6 +26,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/server/admission"
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
@@ -51,6 +52,59 @@ func (e *engine) Session(p core.Principal, id ident.SessionID) (Session, error) 
 	defer e.mu.Unlock()
 	e.principal, e.session = p, id
 	return e, nil
+}
+
+// TestConcurrentStatementsAreBounded refuses at once what would be too much,
+// and only what runs statements counts.
+func TestConcurrentStatementsAreBounded(t *testing.T) {
+	running, goOn := make(chan struct{}), make(chan struct{})
+	control := admission.New(config.Default().RateLimit, 1)
+	f := serve(t, func(_ context.Context, _ core.Request, sink core.Sink) error {
+		running <- struct{}{}
+		<-goOn
+		return sink.End(core.Outcome{Message: "done"})
+	}, func(o *Options) { o.Admission = control })
+	ask := func() *http.Response {
+		res, err := f.Client().Post(f.URL+wire.PathSQL, "application/json", strings.NewReader(`{"sql":"x"}`))
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		res.Body.Close()
+		return res
+	}
+	first := make(chan *http.Response, 1)
+	go func() { first <- ask() }()
+	<-running
+	if res := ask(); res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
+		t.Error(res.Status, res.Header)
+	}
+	if res, err := f.Client().Get(f.URL + wire.PathHealth); err != nil || res.StatusCode != 200 {
+		t.Error("an overloaded server is not ill:", res, err)
+	} else {
+		res.Body.Close()
+	}
+	goOn <- struct{}{}
+	if res := <-first; res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	go func() { first <- ask() }()
+	<-running
+	goOn <- struct{}{}
+	if res := <-first; res.StatusCode != 200 {
+		t.Error("the place was not given back:", res.Status)
+	}
+}
+
+func TestCredentialsAreNotRepeated(t *testing.T) {
+	for text, want := range map[string]bool{
+		"CREATE STORAGE s CREDENTIALS 'x'": true, "alter storage s set Credentials = 'x'": true,
+		"SELECT credential FROM t": false, "": false, "c": false, "CREATE TABLE t (a INT)": false,
+	} {
+		if got := holdsSecret(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
 }
 
 func (e *engine) Health() core.Health { return core.Health{Writable: e.writable} }
@@ -458,7 +512,9 @@ func TestSlowReaderEndsTheStatement(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	f := serve(t, func(ctx context.Context, _ core.Request, _ core.Sink) error {
+	f := serve(t, func(ctx context.Context, req core.Request, _ core.Sink) error {
+		ctx, cancel := context.WithDeadline(ctx, req.Deadline)
+		defer cancel()
 		<-ctx.Done()
 		return &core.StatementError{Number: 1, Text: "SELECT", Err: ctx.Err()}
 	}, func(o *Options) { o.Server.RequestTimeout = config.Duration(20 * time.Millisecond) })

@@ -2,12 +2,12 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -48,8 +48,6 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.done()
-	ctx, cancel := context.WithTimeout(r.Context(), h.o.Server.RequestTimeout.Std())
-	defer cancel()
 	p, err := h.admit(r)
 	if err != nil {
 		h.fail(w, r, err)
@@ -84,7 +82,8 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.o.Admission.Leave()
 	a.timing = h.o.API.ReportExecutionTime
-	a.finish(ctx, session.Execute(ctx, req, a))
+	req.Deadline = start.Add(h.o.Server.RequestTimeout.Std())
+	a.finish(r.Context(), session.Execute(r.Context(), req, a))
 }
 
 // admit authenticates a request and counts it against the limits.
@@ -120,7 +119,9 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 		if errors.As(err, &large) {
 			return core.Request{}, tooLarge(h.o.Server.MaxBody.String())
 		}
-		if r.Context().Err() != nil {
+		// The server's own deadline ends the request's context as well, as if
+		// the client had gone.
+		if !errors.Is(err, os.ErrDeadlineExceeded) && r.Context().Err() != nil {
 			return core.Request{}, r.Context().Err()
 		}
 		return core.Request{}, dberr.New(dberr.Timeout, "The request's body did not arrive completely in time.").Wrap(err)
