@@ -145,8 +145,12 @@ func (s *Session) slow(text string, took time.Duration) {
 const maxLogged = 2000
 
 // masked is the beginning of a statement's text without its literals and
-// comments.
+// comments. Of a text that is no statement nothing is shown: one quote too many
+// makes words of its literals.
 func masked(text string) string {
+	if _, err := parser.Parse(text); err != nil {
+		return "not a valid statement"
+	}
 	var b strings.Builder
 	end := int32(0)
 	for t := range parser.Tokens(text) {

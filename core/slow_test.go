@@ -13,10 +13,12 @@ import (
 // TestSlowLogHasNoLiterals looks at what the log of slow statements shows.
 func TestSlowLogHasNoLiterals(t *testing.T) {
 	for in, want := range map[string]string{
-		"SELECT a.b, 'x''y', 12, 1.5e3 FROM t WHERE c=$1 -- secret": "SELECT a.b, ?, ?, ? FROM t WHERE c=$1",
-		"CREATE STORAGE s TYPE s3 CREDENTIALS $$secret$$":           "CREATE STORAGE s TYPE s3 CREDENTIALS ?",
-		"SELECT X'00ff', B'01', 'never closed secret":               "SELECT ?, ?, ?",
-		"SELECT 1 /* secret */ + 2":                                 "SELECT ?  + ?",
+		"SELECT a.b, 'x''y', 12, 1.5e3 FROM t WHERE c=$1 -- secret":       "SELECT a.b, ?, ?, ? FROM t WHERE c=$1",
+		"CREATE STORAGE s TYPE s3 PATH $$s3://x$$ CREDENTIALS $$secret$$": "CREATE STORAGE s TYPE s3 PATH ? CREDENTIALS ?",
+		"SELECT 'never closed secret":                                     "not a valid statement",
+		"CREATE STORAGE ' CREDENTIALS 'secret'":                           "not a valid statement",
+		"SELECT X'00ff', B'01', 300":                                      "SELECT ?, ?, ?",
+		"SELECT 1 /* secret */ + 2":                                       "SELECT ?  + ?",
 	} {
 		if got := strings.TrimSpace(masked(in)); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
