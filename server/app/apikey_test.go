@@ -1,8 +1,8 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -12,8 +12,8 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
-	"github.com/kalamdb/kalamdb/link"
 	"github.com/kalamdb/kalamdb/server/auth"
+	"github.com/kalamdb/kalamdb/server/ws/wstest"
 )
 
 // createKey makes an API key for a user.
@@ -38,17 +38,12 @@ func TestAPIKeyOfALiveQuery(t *testing.T) {
 	exec(t, s, schema)
 	id, key := createKey(t, s, "ann")
 	_, other := createKey(t, s, "ann")
-	dial := func(key string) *link.Subscription {
-		c, err := link.New(s.URL(), link.WithAPIKey(key))
-		if err != nil {
-			t.Fatal(err)
+	dial := func(key string) *wstest.Client {
+		c := wstest.DialWith(t, s.URL(), http.Header{"X-Api-Key": {key}})
+		if m := c.Subscribe(wire.Subscription{ID: "s", SQL: "SELECT * FROM app.notes"}); m.Type != wire.TypeSubscriptionAck {
+			t.Fatalf("%+v", m)
 		}
-		t.Cleanup(func() { c.Close() })
-		sub, err := c.Subscribe(t.Context(), "SELECT * FROM app.notes")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sub
+		return c
 	}
 	lost, kept := dial(key), dial(other)
 	exec(t, s, "INSERT INTO app.notes VALUES (1, 'a', 'x')", "X-API-KEY", key)
@@ -59,26 +54,18 @@ func TestAPIKeyOfALiveQuery(t *testing.T) {
 	if a := post(t, s, wire.SQLRequest{SQL: "SELECT 1"}, "X-API-KEY", key); a.HTTP != 401 {
 		t.Error(a.Text)
 	}
-	next := func(sub *link.Subscription) (link.Event, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		return sub.Next(ctx)
+	if m := lost.Read(); m.Type != wire.TypeChange {
+		t.Errorf("%+v", m)
 	}
-	var err error
-	for err == nil {
-		_, err = next(lost)
-	}
-	if !strings.Contains(err.Error(), string(dberr.Unauthenticated)) {
-		t.Error(err)
+	for _, id := range []string{"", "s"} { // the connection's, then the live query's
+		if m := lost.Read(); m.Type != wire.TypeError || m.SubscriptionID != id || m.Code != string(dberr.Unauthenticated) {
+			t.Errorf("%+v", m)
+		}
 	}
 	exec(t, s, "INSERT INTO app.notes VALUES (2, 'a', 'y')", "X-API-KEY", other)
-	for seen := 0; seen < 2; {
-		e, err := next(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Kind == link.EventInsert {
-			seen++
+	for range 2 {
+		if m := kept.Read(); m.Type != wire.TypeChange {
+			t.Errorf("%+v", m)
 		}
 	}
 }

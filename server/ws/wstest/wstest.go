@@ -27,11 +27,15 @@ type Client struct {
 // localhost bypass. The end of the test closes the connection.
 func Dial(t testing.TB, url, user string) *Client {
 	t.Helper()
+	return DialWith(t, url, http.Header{wire.HeaderUserID: {user}})
+}
+
+// DialWith is Dial with headers of one's own.
+func DialWith(t testing.TB, url string, header http.Header) *Client {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, url+wire.PathWS, &websocket.DialOptions{
-		HTTPHeader: http.Header{wire.HeaderUserID: {user}},
-	})
+	conn, _, err := websocket.Dial(ctx, url+wire.PathWS, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		t.Fatal(err)
 	}
