@@ -236,6 +236,7 @@ func (e *Engine) flushAtEnd(ctx context.Context) {
 	if _, err := e.flushes.FlushAll(ctx, "", flush.Request{Origin: "shutdown"}); err != nil {
 		e.log.Warn("flush before the end; the rows stay in the hot tier", "error", err)
 	}
+	e.store.Tidy(ctx)
 }
 
 // release closes what is open, the last opened first.

@@ -94,11 +94,29 @@ func (s *Store) tidier() {
 		case <-s.ctx.Done():
 			return
 		case <-s.tidy:
-			s.garbage.Store(0)
-			if err := s.backend.Compact(s.ctx); err != nil && s.ctx.Err() == nil {
-				s.opts.Logger.Warn("compact the backend", "error", err)
-			}
+			s.Tidy(s.ctx)
 		}
+	}
+}
+
+// Tidy compacts the backend if much was removed from it. A store does so by
+// itself; before it is closed it has no time for that unless it is asked.
+func (s *Store) Tidy(ctx context.Context) {
+	select {
+	case s.tidying <- struct{}{}:
+		defer func() { <-s.tidying }()
+	case <-ctx.Done():
+		return
+	}
+	n := s.garbage.Load()
+	if n < tidyRows {
+		return
+	}
+	switch err := s.backend.Compact(ctx); {
+	case err == nil:
+		s.garbage.Add(-n)
+	case ctx.Err() == nil:
+		s.opts.Logger.Warn("compact the backend", "error", err)
 	}
 }
 

@@ -152,6 +152,7 @@ type Store struct {
 	// garbage is how many rows were removed since the backend was tidied last.
 	garbage atomic.Int64
 	tidy    chan struct{} // one place
+	tidying chan struct{} // one place: who has it compacts the backend
 
 	cur    atomic.Pointer[State]
 	counts counts
@@ -212,6 +213,7 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 		hard:    map[ident.TableID]bool{},
 		reqs:    make(chan *request, opts.Queue),
 		tidy:    make(chan struct{}, 1),
+		tidying: make(chan struct{}, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, id := range opts.Hard {
