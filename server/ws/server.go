@@ -159,7 +159,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.ws, c.cork = ws, cw.conn
 	if !s.add(c) {
-		ws.CloseNow()
+		c.leave(websocket.StatusGoingAway, "the server is shutting down")
+		c.abort()
 		return
 	}
 	// net/http frees its part of the connection when this returns.
