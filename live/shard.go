@@ -52,7 +52,8 @@ type entry struct {
 	event   *change.Event
 	control func(*dispatcher)
 	// batch counts the calls of Publish, so that a message holds changes of
-	// one of them only.
+	// one of them only. In a control it counts the topics that had lost
+	// changes when it was queued: it runs when they have been told.
 	batch uint32
 	bytes int32
 }
@@ -138,7 +139,7 @@ func (s *shard) control(fn func(*dispatcher)) bool {
 	if s.closed {
 		return false
 	}
-	s.queue = append(s.queue, entry{control: fn})
+	s.queue = append(s.queue, entry{control: fn, batch: uint32(len(s.lost))})
 	s.signal()
 	return true
 }
@@ -217,8 +218,8 @@ func (s *shard) run() {
 			<-s.wake
 			continue
 		}
-		s.work(d, work)
-		d.lose(lost)
+		told := s.work(d, work, lost)
+		d.lose(lost[told:])
 		clear(work)
 		clear(lost)
 		if cap(work) > 4096 && len(work) < cap(work)/8 {
@@ -227,9 +228,14 @@ func (s *shard) run() {
 	}
 }
 
-func (s *shard) work(d *dispatcher, work []entry) {
+// work does what waited. What a topic has lost is told behind the changes of
+// it that were not lost, but in front of a control that came later; told is
+// how many topics were told.
+func (s *shard) work(d *dispatcher, work []entry, lost []*topic) (told int) {
 	for i := 0; i < len(work); {
 		if fn := work[i].control; fn != nil {
+			d.lose(lost[told:work[i].batch])
+			told = int(work[i].batch)
 			fn(d)
 			i++
 			continue
@@ -247,4 +253,5 @@ func (s *shard) work(d *dispatcher, work []entry) {
 		s.mu.Unlock()
 		i = j
 	}
+	return told
 }
