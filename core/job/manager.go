@@ -74,7 +74,7 @@ type Manager struct {
 	mu sync.Mutex // guards what follows
 	// live are the jobs that have not ended, by id.
 	live map[ident.JobID]*Task
-	// last is the latest job of each key that has not ended.
+	// last is the latest job of each key whose turn is not over.
 	last   map[string]*Task
 	ended  []*Job // the oldest first
 	closed bool
@@ -165,7 +165,7 @@ func (m *Manager) newID() ident.JobID {
 // Errors: RESOURCE_EXHAUSTED when too many wait, STORAGE_UNAVAILABLE when it
 // cannot be recorded or the manager is closed.
 func (m *Manager) Start(ctx context.Context, spec Spec, fn Func) (*Task, error) {
-	t := &Task{m: m, fn: fn, done: make(chan struct{})}
+	t := &Task{m: m, fn: fn, done: make(chan struct{}), passed: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	m.mu.Lock()
 	switch {
@@ -188,7 +188,7 @@ func (m *Manager) Start(ctx context.Context, spec Spec, fn Func) (*Task, error) 
 
 	if err := m.save(ctx, t.Job()); err != nil {
 		t.end("", err)
-		m.wg.Done()
+		go t.leave()
 		return nil, err
 	}
 	go t.run()
@@ -302,10 +302,11 @@ type Task struct {
 	fn     Func
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// before is the job of the same key that must end first.
+	// before is the job of the same key whose turn must be over first.
 	before *Task
 	waits  bool
-	done   chan struct{}
+	done   chan struct{} // closed when the job has ended
+	passed chan struct{} // closed when its turn is over
 
 	held, peak atomic.Int64
 	// helped is the processor time of Work, in nanoseconds.
@@ -395,10 +396,10 @@ func (t *Task) cpu() time.Duration {
 
 // run waits for the job's turn and does it.
 func (t *Task) run() {
-	defer t.m.wg.Done()
+	defer t.leave()
 	if t.before != nil {
 		select {
-		case <-t.before.done:
+		case <-t.before.passed:
 		case <-t.ctx.Done():
 		}
 	}
@@ -419,6 +420,9 @@ func (t *Task) run() {
 	t.job.Status, t.job.StartedAt = Running, t.m.now()
 	t.mu.Unlock()
 	if err := t.m.save(t.ctx, t.Job()); err != nil {
+		if t.ctx.Err() != nil {
+			err = context.Cause(t.ctx)
+		}
 		t.end("", err)
 		return
 	}
@@ -430,6 +434,41 @@ func (t *Task) run() {
 		err = context.Cause(t.ctx)
 	}
 	t.end(result, err)
+}
+
+// leave is the last thing that a job does.
+func (t *Task) leave() {
+	defer t.m.wg.Done()
+	t.pass(true)
+}
+
+// pass hands the turn on, once. A job that was killed while it waited has
+// ended already, but its turn is over only when that of the one before it is:
+// else the one behind it would run beside the one in front. Without wait, the
+// turn is handed on only if that is so now.
+func (t *Task) pass(wait bool) {
+	if t.before != nil {
+		select {
+		case <-t.before.passed:
+		default:
+			if !wait {
+				return
+			}
+			<-t.before.passed
+		}
+		t.before = nil
+	}
+	select {
+	case <-t.passed:
+		return
+	default:
+	}
+	t.m.mu.Lock()
+	if t.m.last[t.job.Key] == t {
+		delete(t.m.last, t.job.Key)
+	}
+	t.m.mu.Unlock()
+	close(t.passed)
 }
 
 // work runs the Func. A panic there is a failure of the job, not of the server.
@@ -467,14 +506,10 @@ func (t *Task) end(result string, err error) {
 
 	m.mu.Lock()
 	delete(m.live, ended.ID)
-	if m.last[ended.Key] == t {
-		delete(m.last, ended.Key)
-	}
 	m.ended = append(m.ended, &ended)
 	var b kv.Batch
 	m.prune(&b)
 	m.mu.Unlock()
-	t.before = nil
 	// The job is over, whatever ends the context of who asked for it.
 	if perr := put(&b, &ended); perr != nil {
 		m.opts.Logger.Error("record a job's end", "job", ended.ID, "error", perr)
@@ -485,6 +520,7 @@ func (t *Task) end(result string, err error) {
 		m.opts.Logger.Warn("job failed", "job", ended.ID, "type", ended.Type, "namespace", ended.Namespace, "table", ended.Table, "error", err)
 	}
 	t.cancel(nil)
+	t.pass(false)
 	close(t.done)
 }
 

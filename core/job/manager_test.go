@@ -157,6 +157,41 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestKilledWhileItWaits shows that the job behind one that was killed still
+// waits for the one in front.
+func TestKilledWhileItWaits(t *testing.T) {
+	m, _ := open(t, memkv.New(memkv.Options{}), Options{})
+	ctx := context.Background()
+	goOn, began := make(chan struct{}), make(chan struct{})
+	var running atomic.Int64
+	first := start(t, m, Spec{Type: "x", Key: "t"}, func(context.Context, *Task) (string, error) {
+		running.Add(1)
+		defer running.Add(-1)
+		close(began)
+		<-goOn
+		return "", nil
+	})
+	<-began
+	second := start(t, m, Spec{Type: "x", Key: "t"}, func(context.Context, *Task) (string, error) { return "", nil })
+	alone := func(context.Context, *Task) (string, error) {
+		return fmt.Sprint(running.Load()), nil
+	}
+	third := start(t, m, Spec{Type: "x", Key: "t"}, alone)
+	if err := m.Kill(ctx, second.ID(), "root", true); err != nil {
+		t.Fatal(err)
+	}
+	fourth := start(t, m, Spec{Type: "x", Key: "t"}, alone)
+	if s := third.Job().Status; s != Pending || !fourth.Waits() || !m.Busy("t") {
+		t.Errorf("the job behind is %s", s)
+	}
+	close(goOn)
+	for _, task := range []*Task{first, third, fourth} {
+		if beside, err := task.Wait(ctx); err != nil || task != first && beside != "0" {
+			t.Errorf("ran beside %s, %v", beside, err)
+		}
+	}
+}
+
 // TestServerDies opens the jobs of a server that is still running, which is
 // what one that died leaves.
 func TestServerDies(t *testing.T) {
