@@ -19,11 +19,12 @@ func (*nowhere) Begin([]sql.ResultColumn) error { return nil }
 func (n *nowhere) Batch(b *vector.Batch) error  { n.rows += b.Rows(); return nil }
 func (*nowhere) End(Outcome) error              { return nil }
 
+// benchDB has a table that stays hot.
 func benchDB(b *testing.B, sync bool) *db {
 	cfg := testConfig(config.BackendBadger, b.TempDir())
 	cfg.Store.Sync = sync
 	d := openDB(b, cfg)
-	d.must(admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, a INT, b TEXT, c TEXT, d DOUBLE, e TIMESTAMP DEFAULT NOW())")
+	d.must(admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, a INT, b TEXT, c TEXT, d DOUBLE, e TIMESTAMP DEFAULT NOW()) FLUSH INTERVAL 1h ROW_THRESHOLD 100000000")
 	return d
 }
 
