@@ -75,6 +75,18 @@ race: ## test the concurrent packages with the race detector
 bench: ## run the benchmarks of every module once
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
+.PHONY: soak
+soak: ## thousands of random runs of the live-query property test, and disconnects under writers
+	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters' -v -soak.runs 2000
+
+.PHONY: crash
+crash: ## kill a process hundreds of times at every step of flush and compaction
+	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core/table -run TestKillAtEachStep -v
+
+.PHONY: oracle
+oracle: ## compare random queries with PostgreSQL and DuckDB (needs gcc and the Debian package postgresql)
+	cd integration/oracle && CGO_ENABLED=1 GOWORK=off go test -timeout 20m ./...
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf bin dist
