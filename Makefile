@@ -81,7 +81,7 @@ soak: ## thousands of random runs of the live-query property test, and disconnec
 
 .PHONY: crash
 crash: ## kill a process hundreds of times at every step of flush and compaction
-	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core/table -run TestKillAtEachStep -v
+	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core -run TestKillAtEachStep -v
 
 .PHONY: oracle
 oracle: ## compare random queries with PostgreSQL and DuckDB (needs gcc and the Debian package postgresql)
