@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -56,8 +55,15 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 	if ns == "" {
 		ns = s.state.Namespace()
 	}
+	if text, ok := lone(req.SQL); ok {
+		st := statement{s: s, text: text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline}
+		if err := st.run(ctx); err != nil {
+			return failure(parser.Piece{Text: text, Line: 1, Column: 1}, 1, err)
+		}
+		return nil
+	}
 	n := 0
-	for piece, err := range split(req.SQL) {
+	for piece, err := range parser.Split(req.SQL) {
 		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline}
 		if params != nil {
 			st.params = params[n]
@@ -77,15 +83,13 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 	return nil
 }
 
-// split cuts a request into its statements. The usual request, which is one
-// statement and nothing before it, is not read for that.
-func split(text string) iter.Seq2[parser.Piece, error] {
-	if text == "" || strings.Contains(text, ";") || (text[0]|0x20) < 'a' || (text[0]|0x20) > 'z' {
-		return parser.Split(text)
+// lone tells whether a request is what most are, one statement and nothing
+// before it: then it need not be read to be split.
+func lone(sql string) (text string, ok bool) {
+	if sql == "" || strings.Contains(sql, ";") || (sql[0]|0x20) < 'a' || (sql[0]|0x20) > 'z' {
+		return "", false
 	}
-	return func(yield func(parser.Piece, error) bool) {
-		yield(parser.Piece{Text: strings.TrimRight(text, " \t\r\n"), Line: 1, Column: 1}, nil)
-	}
+	return strings.TrimRight(sql, " \t\r\n"), true
 }
 
 func failure(piece parser.Piece, n int, err error) error {
