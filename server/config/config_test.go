@@ -117,17 +117,17 @@ func TestDataDir(t *testing.T) {
 	}
 	for exe, want := range map[string]string{
 		"/opt/kalam/bin/kalamdb-server":                       "/opt/kalam/bin/data",
-		"/root/.cache/go-build/ab/abcdef-d/server":            "/work/dir/data",
-		os.TempDir() + "/go-build1234/b001/exe/server":        "/work/dir/data",
-		filepath.Join(os.TempDir(), "kalamdb-server"):         "/work/dir/data",
-		"/home/u/project/go-builder-of-things/kalamdb-server": "/work/dir/data",
-		"": "/work/dir/data",
+		"/root/.cache/go-build/ab/abcdef-d/server":            "/srv/dir/data",
+		os.TempDir() + "/go-build1234/b001/exe/server":        "/srv/dir/data",
+		filepath.Join(os.TempDir(), "kalamdb-server"):         "/srv/dir/data",
+		"/home/u/project/go-builder-of-things/kalamdb-server": "/srv/dir/data",
+		"": "/srv/dir/data",
 	} {
 		if strings.Contains(exe, "go-builder") {
 			// Only Go's own names count: go-build, followed by digits or nothing.
 			want = "/home/u/project/go-builder-of-things/data"
 		}
-		if got := defaultDataDir(exe, "/work/dir"); got != want {
+		if got := defaultDataDir(exe, "/srv/dir"); got != want {
 			t.Errorf("%s: %s, want %s", exe, got, want)
 		}
 	}
