@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/integration/oracle/engine"
-	"github.com/kalamdb/kalamdb/integration/oracle/tpch"
+	"github.com/kalamdb/kalamdb/sql/tpch"
 )
 
 // tpchScale is the scale factor of the comparison.
