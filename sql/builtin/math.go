@@ -66,7 +66,7 @@ func init() {
 		case x < 0:
 			return -1
 		}
-		return x
+		return 0 // also of NaN, as in PostgreSQL
 	}))
 	s.def("sign(decimal) decimal", "Gives -1, 0 or 1.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		return sqltype.NewDecimal(decimal.New(int64(a[0].Decimal().Sign()), 0)), nil

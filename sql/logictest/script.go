@@ -36,6 +36,10 @@ type Script struct {
 	// HashThreshold is how many values a result has before it is hashed.
 	HashThreshold int
 	lines         []string
+	// foreign says that another engine wrote it down.
+	foreign bool
+	// brackets says that the script's engine writes arrays as [a, b].
+	brackets bool
 }
 
 // parser reads scripts line by line.
@@ -55,6 +59,7 @@ func ParseScript(text string, labels []string) (*Script, error) {
 	for _, l := range labels {
 		p.labels[l] = true
 	}
+	p.out.foreign, p.out.brackets = !p.labels["kalamdb"], p.labels["datafusion"]
 	p.out.lines = p.lines
 	err := p.block(len(p.lines))
 	return &p.out, err

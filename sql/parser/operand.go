@@ -241,6 +241,7 @@ func (p *Parser) cast(try bool) ast.Expr {
 	c.X = p.expr(lowest)
 	p.expectKw(kwAs)
 	c.Type = p.typeName()
+	p.noUnsigned(&c.Type)
 	p.expect(RParen)
 	return c
 }

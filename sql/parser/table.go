@@ -122,6 +122,7 @@ func (p *Parser) refuseConstraint() bool {
 func (p *Parser) columnDef() ast.ColumnDef {
 	c := ast.ColumnDef{Pos: p.pos(), Name: p.name()}
 	c.Type = p.typeName()
+	p.noUnsigned(&c.Type)
 	null := false
 	for p.err == nil && p.tok.Kind == Word {
 		pos := p.pos()

@@ -51,11 +51,16 @@ func (p *Parser) typeName() ast.TypeName {
 	if kw == kwTime || kw == kwTimestamp {
 		p.timeZone(&t)
 	}
+	p.typeDims(&t)
+	return t
+}
+
+// noUnsigned explains what other dialects allow behind a type, in places
+// where nothing else may stand there.
+func (p *Parser) noUnsigned(t *ast.TypeName) {
 	if p.acceptWord("unsigned") {
 		p.unsupported(t.Pos, "Use a wider type, such as BIGINT or DECIMAL.", "Unsigned types are not supported.")
 	}
-	p.typeDims(&t)
-	return t
 }
 
 func (p *Parser) varying(t *ast.TypeName) {
