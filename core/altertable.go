@@ -164,6 +164,7 @@ func (st *statement) evalDefault(ctx context.Context, x ast.Expr, t sqltype.Type
 	if err != nil {
 		return sqltype.Value{}, err
 	}
+	defer res.Release()
 	if len(res.Writes.Writes) != 1 {
 		return sqltype.Value{}, fmt.Errorf("evaluate a default: it gave %d rows", len(res.Writes.Writes))
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/builtin"
+	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/kv/badgerkv"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
@@ -59,6 +60,8 @@ type Engine struct {
 	flushes  *flush.Service
 	started  time.Time
 	turns    turns
+	// memory is what all statements share.
+	memory *exec.MemoryPool
 	// parallelism is how many goroutines a query may use.
 	parallelism int
 	ids         *builtin.IDGenerator
@@ -105,6 +108,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.openBackend(); err != nil {
 		return err
 	}
+	e.memory = exec.NewMemoryPool(totalMemory(e.cfg.Query))
 	e.system = systable.New()
 	e.hub = live.NewHub(live.Options{Limits: e.cfg.Live, Source: resume{e}, Log: e.log})
 	e.storages = storage.New(storage.Options{
@@ -321,6 +325,7 @@ type Stats struct {
 	StreamBytes int64
 	CachedPlans int
 	APIKeys     int
+	Memory      exec.PoolStats
 	Uptime      time.Duration
 }
 
@@ -330,7 +335,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
 		StreamRows: rows, StreamBytes: bytes,
-		CachedPlans: len(e.compiler.CachedPlans()), APIKeys: e.keys.Len(), Uptime: time.Since(e.started),
+		CachedPlans: len(e.compiler.CachedPlans()), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Uptime: time.Since(e.started),
 	}
 }
 

@@ -47,6 +47,11 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		return errStopped
 	}
 	defer s.e.running.leave()
+	give, err := s.e.takeText(&req)
+	if err != nil {
+		return err
+	}
+	defer give()
 	params, err := distribute(req)
 	if err != nil {
 		return err

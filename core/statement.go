@@ -131,7 +131,7 @@ func (st *statement) environment(state *table.State) *exec.Env {
 	st.env = exec.Env{
 		Snapshot: &st.view, Now: now,
 		User: st.s.principal.User, Role: st.s.principal.Role, Namespace: st.namespace,
-		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(), Parallelism: e.parallelism,
+		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(), Memory: e.memory, Parallelism: e.parallelism,
 	}
 	return &st.env
 }
@@ -214,6 +214,7 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 	if err != nil {
 		return 0, nil, err
 	}
+	defer res.Release()
 	isUsers := prep.Writes().ID == systable.UsersID
 	if isUsers {
 		if res.Affected == 0 {

@@ -270,7 +270,7 @@ func (e *Engine) liveEnv(state *table.State, user ident.UserID) *exec.Env {
 	return &exec.Env{
 		Snapshot: &table.View{Store: e.store, State: state, User: user, Now: now},
 		Now:      now, User: user, Role: ident.RoleUser,
-		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(),
+		IDs: e.ids, Version: e.version, MemoryLimit: e.cfg.Query.MemoryLimit.Bytes(), Memory: e.memory,
 	}
 }
 

@@ -221,9 +221,16 @@ type Result struct {
 	// Returning is the rows of RETURNING; nil without one. They are complete
 	// and do not depend on the snapshot.
 	Returning exec.Rows
+
+	changes *exec.Changes
 }
 
-// Modify runs a Modify up to its commit, which is the caller's.
+// Release gives back the memory that the result is accounted with, when its
+// writes are committed or given up. It may be called twice.
+func (r *Result) Release() { r.changes.Release() }
+
+// Modify runs a Modify up to its commit, which is the caller's. The result
+// must be released.
 func (p *Prepared) Modify(ctx context.Context, env *exec.Env) (*Result, error) {
 	if p.c.kind != Modify {
 		return nil, dberr.New(dberr.Internal, "Modify was called for a statement that changes nothing")
@@ -232,5 +239,5 @@ func (p *Prepared) Modify(ctx context.Context, env *exec.Env) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Writes: c.Set, Affected: c.Affected, Returning: c.Returning}, nil
+	return &Result{Writes: c.Set, Affected: c.Affected, Returning: c.Returning, changes: c}, nil
 }

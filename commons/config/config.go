@@ -149,6 +149,10 @@ type Query struct {
 	Timeout Duration `toml:"timeout"`
 	// MemoryLimit bounds one statement's memory. Default 256MiB.
 	MemoryLimit Size `toml:"memory_limit"`
+	// TotalMemoryLimit bounds the memory of all statements together; one that
+	// needs more than is left is refused with 503. 0: half of the machine's
+	// memory, or of the container's.
+	TotalMemoryLimit Size `toml:"total_memory_limit"`
 	// Parallelism is how many cores a statement may use; 0: all of them.
 	Parallelism int `toml:"parallelism"`
 	// PlanCacheSize is how many plans are kept. Default 1024.

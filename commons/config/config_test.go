@@ -49,6 +49,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"auth.localhost_role", func(c *Config) { c.Auth.LocalhostRole = "system" }},
 		{"auth.localhost_user", func(c *Config) { c.Auth.LocalhostUser = "a\nb" }},
 		{"log.level", func(c *Config) { c.Log.Level = "loud" }},
+		{"query.total_memory_limit", func(c *Config) { c.Query.TotalMemoryLimit = 255 * MiB }},
 		{"query.memory_limit", func(c *Config) { c.Query.MemoryLimit = 1 }},
 	}
 	for _, tc := range cases {

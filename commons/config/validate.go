@@ -65,6 +65,9 @@ func (c *Config) Validate() error {
 
 	v.positive("query.timeout", c.Query.Timeout)
 	v.size("query.memory_limit", c.Query.MemoryLimit, MiB)
+	if t := c.Query.TotalMemoryLimit; t != 0 && t < c.Query.MemoryLimit {
+		v.fail("query.total_memory_limit", "is %s, less than query.memory_limit, %s", t, c.Query.MemoryLimit)
+	}
 	v.between("query.parallelism", int64(c.Query.Parallelism), 0, 1024)
 	v.atLeast("query.plan_cache_size", int64(c.Query.PlanCacheSize), 0)
 	v.atLeast("query.max_concurrent", int64(c.Query.MaxConcurrent), 1)

@@ -108,7 +108,7 @@ func (o *applyOp) fetch(ctx context.Context) (*applied, error) {
 	a := &applied{}
 	var list []sqltype.Value
 	var held int64
-	defer func() { o.r.acct.used.Add(-held) }()
+	defer func() { o.r.acct.shrink(held) }()
 	for {
 		b, err := op.Next(ctx)
 		if err != nil {

@@ -30,6 +30,9 @@ type Env struct {
 	// tables, sorts and materialised results; past it comes
 	// RESOURCE_EXHAUSTED. 0: DefaultMemoryLimit.
 	MemoryLimit int64
+	// Memory is what the execution shares with all others; nil: it shares
+	// nothing.
+	Memory *MemoryPool
 	// Parallelism is how many goroutines a query may use at most; 0 and 1:
 	// the caller's own only.
 	Parallelism int

@@ -29,6 +29,7 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 	var peak int64
 	if analyze {
 		r := p.newRun(env, params)
+		defer r.acct.end()
 		r.stats = map[node]*nodeStats{}
 		start := time.Now()
 		op := r.open(p.root)

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -108,5 +110,57 @@ func TestAccount(t *testing.T) {
 	}
 	if n := a.peak.Load(); n != 60 {
 		t.Errorf("peak %d, want 60", n)
+	}
+}
+
+func TestMemoryPool(t *testing.T) {
+	pool := NewMemoryPool(3 * loanStep)
+	a := &account{limit: 100 * loanStep, pool: pool}
+	b := &account{limit: 100 * loanStep, pool: pool}
+	if err := a.grow(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.grow(2 * loanStep); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.grow(loanStep); dberr.CodeOf(err) != dberr.ResourceExhausted {
+		t.Errorf("past the pool's end: %v", err)
+	}
+	if err := a.grow(loanStep - 1); err != nil {
+		t.Errorf("within the loan: %v", err)
+	}
+	b.end()
+	b.end()
+	b.shrink(2 * loanStep)
+	if st := pool.Stats(); st.Used != loanStep || st.Refused != 1 {
+		t.Errorf("%+v", st)
+	}
+	a.end()
+	if st := pool.Stats(); st.Used != 0 {
+		t.Errorf("%+v", st)
+	}
+	// An execution that has given much back does not keep the loan.
+	c := &account{limit: 1 << 40, pool: NewMemoryPool(1 << 40)}
+	if err := c.grow(100 * loanStep); err != nil {
+		t.Fatal(err)
+	}
+	c.shrink(99 * loanStep)
+	if n := c.pool.Stats().Used; n < loanStep || n > 10*loanStep {
+		t.Errorf("%d bytes lent for %d", n, loanStep)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				n := int64(i % 5 * loanStep)
+				if c.grow(n) == nil {
+					c.shrink(n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if lent, used := c.lent.Load(), c.used.Load(); used != loanStep || lent < used || c.pool.Stats().Used != lent {
+		t.Errorf("used %d, lent %d, of the pool %d", used, lent, c.pool.Stats().Used)
 	}
 }

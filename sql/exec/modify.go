@@ -96,9 +96,15 @@ type Changes struct {
 	Set       *WriteSet
 	Affected  int64
 	Returning Rows
+	acct      *account
 }
 
-// Modify runs a plan that writes, up to its commit.
+// Release gives back the memory that the changes are accounted with, when they
+// are committed or given up. It may be called twice.
+func (c *Changes) Release() { c.acct.end() }
+
+// Modify runs a plan that writes, up to its commit. The changes must be
+// released.
 func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*Changes, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -109,9 +115,10 @@ func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*C
 		m.ret = append(m.ret, vector.NewBuilder(t, 1))
 	}
 	if err := m.run(ctx, p); err != nil {
+		m.r.acct.end()
 		return nil, err
 	}
-	out := &Changes{Set: m.set, Affected: m.affected}
+	out := &Changes{Set: m.set, Affected: m.affected, acct: m.r.acct}
 	if p.write.returning != nil {
 		out.Returning = m.returned()
 	}

@@ -29,7 +29,7 @@ func newContext(env *Env, params []sqltype.Value, slots int) *expr.Context {
 }
 
 func (p *Plan) newRun(env *Env, params []sqltype.Value) *run {
-	r := &run{env: env, acct: &account{limit: env.MemoryLimit}, batch: env.BatchSize, ctes: map[int]*cteState{}}
+	r := &run{env: env, acct: &account{limit: env.MemoryLimit, pool: env.Memory}, batch: env.BatchSize, ctes: map[int]*cteState{}}
 	if r.acct.limit <= 0 {
 		r.acct.limit = DefaultMemoryLimit
 	}
@@ -49,12 +49,13 @@ func (p *Plan) Query(ctx context.Context, env *Env, params []sqltype.Value) (Row
 		return p.point.query(ctx, p, env, params)
 	}
 	r := p.newRun(env, params)
-	return &resultRows{op: r.open(p.root)}, nil
+	return &resultRows{op: r.open(p.root), acct: r.acct}, nil
 }
 
 // resultRows is the result of a plan.
 type resultRows struct {
 	op     operator
+	acct   *account
 	err    error
 	done   bool
 	closed bool
@@ -70,10 +71,10 @@ func (r *resultRows) Next(ctx context.Context) (*vector.Batch, error) {
 	switch {
 	case err != nil:
 		r.err = err
-		r.op.Close()
+		r.end()
 	case b == nil:
 		r.done = true
-		r.op.Close()
+		r.end()
 	}
 	return b, err
 }
@@ -85,8 +86,13 @@ func (r *resultRows) Close() {
 	r.closed = true
 	if !r.done && r.err == nil {
 		r.err = errClosed
-		r.op.Close()
+		r.end()
 	}
+}
+
+func (r *resultRows) end() {
+	r.op.Close()
+	r.acct.end()
 }
 
 // batchRows gives batches that are there already.

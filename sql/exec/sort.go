@@ -213,7 +213,7 @@ func (s *sorter) sortEntries(entries []sortEntry) {
 		slices.SortFunc(entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
 		return
 	}
-	defer s.mem.acct.used.Add(-int64(len(entries)) * 48)
+	defer s.mem.acct.shrink(int64(len(entries)) * 48)
 	var counts [entryPrefix][256]int32
 	for i := range entries {
 		for k := range 8 {
