@@ -8,6 +8,7 @@ require (
 	github.com/kalamdb/kalamdb/live v0.0.0
 	github.com/kalamdb/kalamdb/sql v0.0.0
 	github.com/kalamdb/kalamdb/store v0.0.0
+	github.com/tidwall/btree v1.8.2
 	go.uber.org/goleak v1.3.0
 )
 
@@ -34,7 +35,6 @@ require (
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.29 // indirect
 	github.com/rs/xid v1.6.0 // indirect
-	github.com/tidwall/btree v1.8.2 // indirect
 	github.com/tinylib/msgp v1.6.4 // indirect
 	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/zeebo/xxh3 v1.1.0 // indirect

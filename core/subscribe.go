@@ -281,7 +281,11 @@ func (e *Engine) since(ctx context.Context, plan *sql.LivePlan, user ident.UserI
 		return nil, dberr.Newf(dberr.ResyncRequired, "The sequence number %d is ahead of this server, which is at %d.", after, state.Seq).
 			WithHint("Read the rows again.")
 	}
-	if lost := e.store.Lost(state, plan.Table, user, env.Now); after < lost {
+	lost, err := e.store.Lost(state, plan.Table, user, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	if after < lost {
 		return nil, dberr.Newf(dberr.ResyncRequired, "The changes since %d are no longer kept.", after).
 			WithHint("Read the rows again.")
 	}

@@ -234,6 +234,30 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// TestInitialRowsOfAStreamAreOfOneMoment deletes and pushes out rows between
+// the start of a subscription and its first message: they are in the initial
+// rows, and the delete follows.
+func TestInitialRowsOfAStreamAreOfOneMoment(t *testing.T) {
+	d := openDB(t, testConfig(config.BackendMemory, ""))
+	d.notes()
+	d.must("ann", "INSERT INTO app.events SELECT g FROM generate_series(1, 100) AS t(g)")
+	sub := d.subscribe("ann", SubscribeRequest{SQL: "SELECT id FROM app.events WHERE id <= 3 OR id > 100", LastRows: ptr(int64(-1))})
+	d.must("ann", "DELETE FROM app.events WHERE id = 2")
+	d.must("ann", "INSERT INTO app.events VALUES (101), (102), (103)") // pushes 1 and 3 out
+	if got := d.rows("ann", "SELECT min(id), count(*) FROM app.events"); got != "4|100" {
+		t.Fatalf("SELECT gives %s", got)
+	}
+	for _, want := range []heard{
+		{kind: "initial", ids: []int64{1, 2, 3}, last: true},
+		{kind: "delete", ids: []int64{2}},
+		{kind: "insert", ids: []int64{101, 102, 103}},
+	} {
+		if got := next(t, sub); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("heard %+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestResumeOfAStreamAfterARestart(t *testing.T) {
 	cfg := testConfig(config.BackendBadger, t.TempDir())
 	d := openDB(t, cfg)

@@ -91,7 +91,7 @@ func (f *follower) sql() string { return "SELECT " + f.columns + " FROM t" + f.w
 func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed uint64) tally {
 	rng := rand.New(rand.NewPCG(seed, 17))
 	w := newWorld(t, server, proxy, rng, fmt.Sprintf("live_%d", seed))
-	kills := !w.stream && rng.IntN(4) == 0
+	w.kills = !w.stream && rng.IntN(4) == 0
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Limit)
 	defer cancel()
 	following, stop := context.WithCancel(ctx)
@@ -144,7 +144,7 @@ func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed ui
 		}
 	}
 	go func() { writers.Wait(); close(written) }()
-	total := w.disturb(ctx, rng, kills, written)
+	total := w.disturb(ctx, rng, written)
 	select {
 	case err := <-failed:
 		t.Fatalf("a writer: %v", err)
@@ -178,7 +178,7 @@ func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed ui
 
 // disturb breaks the network, and the server if it may, at random points until
 // the writers are done.
-func (w *world) disturb(ctx context.Context, rng *rand.Rand, kills bool, written <-chan struct{}) (out tally) {
+func (w *world) disturb(ctx context.Context, rng *rand.Rand, written <-chan struct{}) (out tally) {
 	before := w.proxy.Cuts()
 	killsLeft := 1 + rng.IntN(2)
 	for {
@@ -201,7 +201,7 @@ func (w *world) disturb(ctx context.Context, rng *rand.Rand, kills bool, written
 			if _, err := w.admin.Exec(ctx, "FLUSH TABLE "+w.ns+".t"); err == nil {
 				out.Flushes++
 			}
-		case kills && killsLeft > 0:
+		case w.kills && killsLeft > 0:
 			killsLeft--
 			out.Kills++
 			w.server.Kill()

@@ -31,8 +31,10 @@ type world struct {
 	ns     string
 	stream bool
 	keyed  bool
-	cols   []column
-	users  []string
+	// kills is set where the server may go away.
+	kills bool
+	cols  []column
+	users []string
 
 	marks atomic.Int64
 	keys  atomic.Int64
@@ -231,6 +233,11 @@ func (w *world) write(ctx context.Context, rng *rand.Rand, user string, n int) e
 		switch link.CodeOf(err) {
 		case link.CodeConflict, link.CodeUniqueViolation:
 			continue // another writer of the user was faster
+		case link.CodeStorageUnavailable:
+			if !w.kills {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+			fallthrough // it is just starting
 		case "":
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -335,9 +342,6 @@ func (m *model) apply(c rowChange) {
 		known, there := m.rows[key]
 		switch {
 		case c.missed:
-		case !there && m.stream:
-			// A STREAM table keeps no versions: a row that is deleted while the
-			// initial rows are read is missing in them.
 		case !there:
 			m.wrong(key, "a row was deleted that is not there: %s", key)
 		case c.was != "" && c.was != known:

@@ -214,7 +214,7 @@ func (s *Store) check(p *prepared) error {
 	ck := checker{s: s, g: g, p: p, t: t, next: s.seq}
 	if p.stream {
 		ck.ring = ringKey{t.ID, p.user}
-		if r := s.streams.find(ck.ring); r != nil {
+		if r := s.streams.rings[ck.ring]; r != nil {
 			s.streams.evictRing(r, s.opts.Now().UnixMicro())
 		}
 	}

@@ -28,6 +28,8 @@ type State struct {
 	// cold has a generation number for each table that has cold segments; it
 	// changes with them. The map is never changed.
 	cold map[ident.TableID]uint64
+	// streams is nil when the STREAM rows of the state are no longer kept.
+	streams atomic.Pointer[streamState]
 
 	// number counts the states; all, next and prev are for finding the oldest
 	// one that is still there.
@@ -74,13 +76,15 @@ func (s *Store) Acquire() *State {
 // Catalog is the newest catalog, for those who read no rows.
 func (s *Store) Catalog() *catalog.Snapshot { return s.cur.Load().Catalog }
 
-// show makes a state the newest one.
+// show makes a state the newest one, with the STREAM rows that there are now.
 func (s *Store) show(st *State) {
 	st.refs.Store(1)
+	st.streams.Store(s.streams.freeze())
 	s.states.add(st)
 	if old := s.cur.Swap(st); old != nil {
 		old.Release()
 	}
+	s.states.forgetStreams(s.streams.removed - s.opts.StreamBytes)
 }
 
 // regenerate notes that a table's segments have changed, for the states to
@@ -139,6 +143,22 @@ func (l *states) remove(st *State) {
 	l.mu.Unlock()
 	for _, f := range due {
 		f()
+	}
+}
+
+// forgetStreams takes the STREAM rows away from the states that were shown
+// before so many bytes had been removed from the rings, but for the newest.
+func (l *states) forgetStreams(removed int64) {
+	if removed <= 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for st := l.first; st != l.last; st = st.next {
+		if s := st.streams.Load(); s != nil && s.removed >= removed {
+			return
+		}
+		st.streams.Store(nil)
 	}
 }
 

@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,11 @@ func (f *fixture) streamTable(name string, keyed bool, ttl time.Duration, maxBuf
 func (f *fixture) lost(user ident.UserID, t *ddl.Table) change.Seq {
 	st := f.Acquire()
 	defer st.Release()
-	return f.Lost(st, t, user, f.clock.now())
+	lost, err := f.Lost(st, t, user, f.clock.now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return lost
 }
 
 func TestStreamRowsExpire(t *testing.T) {
@@ -46,7 +51,7 @@ func TestStreamRowsExpire(t *testing.T) {
 		t.Fatalf("lost up to %d", lost)
 	}
 	f.clock.advance(10 * time.Second)
-	if err := f.command(t.Context(), func() error { f.streams.evict(); return nil }); err != nil {
+	if err := f.evict(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wantIDs(t, f.scan("u", tab, exec.ScanRequest{}))
@@ -195,4 +200,97 @@ func TestStreamReadersSeeWholeStates(t *testing.T) {
 		st.Release()
 	}
 	wg.Wait()
+}
+
+// TestStreamSnapshotsKeepWhatGoes reads at a state after rows were deleted,
+// pushed out by newer ones, and dropped with their table: it has them still.
+func TestStreamSnapshotsKeepWhatGoes(t *testing.T) {
+	f := open(t, memkv.New(memkv.Options{}), Options{})
+	for _, keyed := range []bool{false, true} {
+		tab := f.streamTable(fmt.Sprint("s", keyed), keyed, 10*time.Second, 4)
+		other := f.streamTable(fmt.Sprint("other", keyed), keyed, 0, 4)
+		f.mustCommit("u", tab, insert(1, "a"), insert(2, "b"), insert(3, "c"))
+		f.mustCommit("u", other, insert(1, ""))
+		full := f.Acquire()
+		begun := f.clock.now()
+		rows := f.scan("u", tab, exec.ScanRequest{})
+		var gone []exec.Write
+		for _, i := range []int{2, 0} { // one statement, not in the order of the ring
+			gone = append(gone, exec.Write{Op: change.Delete, Old: row(rows[i].id, rows[i].body), OldSeq: rows[i].seq, RowID: rows[i].rowID})
+		}
+		f.mustCommit("u", tab, gone...)
+		less := f.Acquire()
+		f.mustCommit("u", tab, insert(4, ""), insert(5, ""), insert(6, ""), insert(7, ""))
+		f.mustCommit("v", tab, insert(8, ""))
+		pushed := f.Acquire()
+		f.clock.advance(time.Minute)
+		if err := f.evict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Define(t.Context(), func(e *catalog.Edit) error {
+			_, err := e.DropTable("app", other.Name, false)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []struct {
+			at      *State
+			tab     *ddl.Table
+			user    ident.UserID
+			ids     []int64
+			lostFor change.Seq
+		}{
+			{full, tab, "u", []int64{1, 2, 3}, 0},
+			{less, tab, "u", []int64{2}, rows[2].seq},
+			{pushed, tab, "u", []int64{4, 5, 6, 7}, rows[1].seq},
+			{pushed, tab, "v", []int64{8}, 0},
+			{full, tab, "v", nil, 0},
+			{full, other, "u", []int64{1}, 0},
+		} {
+			got, lost, err := want.at.stream(ringKey{want.tab.ID, want.user}, begun)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []int64
+			for _, r := range got {
+				ids = append(ids, r.row[0].Int())
+			}
+			if !slices.Equal(ids, want.ids) || want.lostFor > 0 && lost < want.lostFor {
+				t.Errorf("keyed %v: %s of %s at %d has %v, lost %d; want %v", keyed, want.tab.Name, want.user, want.at.Seq, ids, lost, want.ids)
+			}
+		}
+		wantIDs(t, f.scan("u", tab, exec.ScanRequest{}))
+		if n, bytes := f.StreamStats(); n != 0 || bytes != 0 {
+			t.Fatalf("%d rows, %d bytes are left", n, bytes)
+		}
+		for _, st := range []*State{full, less, pushed} {
+			st.Release()
+		}
+	}
+}
+
+// TestStreamSnapshotsAreBounded turns all rows over while a state is kept: it
+// loses its STREAM rows rather than keep any number of them, and says so.
+func TestStreamSnapshotsAreBounded(t *testing.T) {
+	f := open(t, memkv.New(memkv.Options{}), Options{StreamBytes: 256 << 10})
+	tab := f.streamTable("s", false, 0, 50)
+	body := strings.Repeat("x", 1000)
+	f.mustCommit("u", tab, insert(0, body))
+	old := f.Acquire()
+	defer old.Release()
+	key := ringKey{tab.ID, "u"}
+	for i := range 1000 {
+		f.mustCommit("u", tab, insert(int64(i), body))
+		if i < 100 {
+			if rows, _, err := old.stream(key, f.clock.now()); err != nil || len(rows) != 1 {
+				t.Fatalf("after %d rows: %d rows, %v", i, len(rows), err)
+			}
+		}
+	}
+	if _, _, err := old.stream(key, f.clock.now()); code(err) != dberr.ResourceExhausted {
+		t.Fatalf("the old state gives %v", err)
+	}
+	if rows := f.scan("u", tab, exec.ScanRequest{}); len(rows) != 50 {
+		t.Fatalf("the newest state has %d rows", len(rows))
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
@@ -21,7 +20,6 @@ type streamTable struct {
 	t    *ddl.Table
 	c    *codec
 	rows []streamRow
-	lost change.Seq
 }
 
 var _ exec.Table = (*streamTable)(nil)

@@ -20,10 +20,8 @@ type System interface {
 // View is a State as one user sees it: of USER and STREAM tables the user's
 // own partition, SHARED tables whole. It keeps the State only as long as its
 // maker does.
-//
-// STREAM rows are those up to the State's sequence number that are still
-// there: one that was deleted, or whose time was up, since the State was taken
-// is not kept for those who read it.
+// It sees STREAM rows as they were at the State, but for those whose time is
+// up by now, and fails to when the State is too old for them to be kept.
 type View struct {
 	Store *Store
 	State *State
@@ -83,6 +81,9 @@ func (v *View) stream(t *ddl.Table) (exec.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, lost := v.Store.streams.read(ringKey{t.ID, v.User}, v.State.Seq, v.Now)
-	return &streamTable{t: t, c: c, rows: rows, lost: lost}, nil
+	rows, _, err := v.State.stream(ringKey{t.ID, v.User}, v.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &streamTable{t: t, c: c, rows: rows}, nil
 }

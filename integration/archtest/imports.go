@@ -53,7 +53,7 @@ type engineRule struct {
 // not be imported; docs/build/dependencies.md gives the reasons.
 var engines = []engineRule{
 	{Module: "github.com/dgraph-io/badger/v4", Rooms: []string{"store/kv/badgerkv"}},
-	{Module: "github.com/tidwall/btree", Rooms: []string{"store/kv/memkv"}},
+	{Module: "github.com/tidwall/btree", Rooms: []string{"store/kv/memkv", "core/table"}},
 	{Module: "github.com/minio/minio-go/v7", Rooms: []string{"store/object/s3"}},
 	{Module: "github.com/cespare/xxhash/v2", Rooms: []string{"store/segment"}},
 	{Module: "github.com/parquet-go/parquet-go", Rooms: []string{"store/segment"}},

@@ -160,8 +160,8 @@ func (c *conn) heartbeat() {
 func (c *conn) read() (data []byte, ok bool) {
 	kind, data, err := c.ws.Read(context.Background())
 	if err != nil {
-		if websocket.CloseStatus(err) == -1 && c.ctx.Err() == nil {
-			c.log.Debug("connection lost", "remote", c.remote, "error", err)
+		if websocket.CloseStatus(err) == -1 {
+			c.gone(err)
 		}
 		return nil, false
 	}
@@ -313,9 +313,22 @@ func (c *conn) write(message []byte) {
 		err = e
 	}
 	if err != nil {
-		c.cancel(err)
-		c.abort()
+		c.broken(err)
 	}
+}
+
+// gone notes that the client has gone without a goodbye, once.
+func (c *conn) gone(err error) {
+	if c.ctx.Err() == nil {
+		c.log.Debug("connection lost", "remote", c.remote, "error", err)
+	}
+	c.cancel(err)
+}
+
+// broken ends a connection that cannot be written any more.
+func (c *conn) broken(err error) {
+	c.gone(err)
+	c.abort()
 }
 
 // trim lets a large message's memory go.
@@ -328,6 +341,9 @@ func (c *conn) trim() {
 // fail tells the client of an error; id is the subscription that it concerns,
 // or empty.
 func (c *conn) fail(id string, err error) {
+	if c.ctx.Err() != nil && (errors.Is(err, context.Cause(c.ctx)) || errors.Is(err, context.Canceled)) {
+		return // what failed did so because the client is gone
+	}
 	c.sendError(id, wireconv.Failure(c.ctx, c.log, err))
 }
 

@@ -213,8 +213,7 @@ func (c *conn) deliverAll() {
 			}
 		}
 		if e := c.cork.release(); e != nil {
-			c.cancel(e)
-			c.abort()
+			c.broken(e)
 			return
 		}
 		if s != nil {

@@ -68,12 +68,16 @@ func (r room) Match(row sqltype.Row) (bool, error) {
 }
 func (room) Project(row, dst sqltype.Row) error { copy(dst, row[:2]); return nil }
 
-func (s session) Subscribe(_ context.Context, req core.SubscribeRequest) (*live.Subscription, error) {
+func (s session) Subscribe(ctx context.Context, req core.SubscribeRequest) (*live.Subscription, error) {
 	if strings.HasPrefix(req.SQL, "SELECT") {
 		return nil, &core.StatementError{Number: 1, Text: req.SQL, Err: dberr.New(dberr.TableNotFound, "table app.x does not exist")}
 	}
 	if req.SQL == "broken" {
 		return nil, fmt.Errorf("open /secret/path: bad disk")
+	}
+	if req.SQL == "gone" { // the client goes while its query starts, which the query finds out
+		<-ctx.Done()
+		return nil, fmt.Errorf("read rows: %w", context.Cause(ctx))
 	}
 	if req.SQL == "panic" {
 		panic("boom")
@@ -578,6 +582,42 @@ func TestVanishingClientsLeaveNothing(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// TestALostConnectionIsNoInternalError breaks a connection while its reader
+// starts a query and changes are written to it: the log has no error.
+func TestALostConnectionIsNoInternalError(t *testing.T) {
+	var log lockedLog
+	f := serve(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})) })
+	c := f.dial(t, "Authorization", "Bearer "+f.token(t, "ann"))
+	c.subscribe("s", "all")
+	c.send(`{"subscriptions":[{"id":"g","sql":"gone"}]}`)
+	_ = c.CloseNow()
+	for i := int64(0); f.ws.Connections() > 0; i++ {
+		f.engine.insert("ann", "a", i)
+		time.Sleep(time.Millisecond)
+	}
+	f.ws.Shutdown(context.Background())
+	if text := log.String(); !strings.Contains(text, "connection lost") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("the log has\n%s", text)
+	}
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // BenchmarkDelivery writes one change at a time to 1,000 subscriptions on ten
