@@ -29,6 +29,7 @@ import (
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/builtin"
+	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/kv/badgerkv"
@@ -64,8 +65,10 @@ type Engine struct {
 	memory *exec.MemoryPool
 	// parallelism is how many goroutines a query may use.
 	parallelism int
-	ids         *builtin.IDGenerator
-	version     string
+	// rows is store.EstimatedRows, for the planner.
+	rows    func(*ddl.Table) int64
+	ids     *builtin.IDGenerator
+	version string
 
 	// running counts the statements under way; stopped ends them when Close
 	// has waited long enough.
@@ -128,6 +131,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.rows = e.store.EstimatedRows
 	var interrupted []job.Job
 	e.jobs, interrupted, err = job.Open(ctx, e.backend, job.Options{
 		Node: e.node(), Workers: e.cfg.Flush.Workers, Retention: e.cfg.Retention.Jobs.Std(), Logger: e.log,
@@ -323,7 +327,7 @@ type Stats struct {
 	Sessions    int
 	StreamRows  int
 	StreamBytes int64
-	CachedPlans int
+	Plans       sql.CacheStats
 	APIKeys     int
 	Memory      exec.PoolStats
 	Uptime      time.Duration
@@ -335,7 +339,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
 		StreamRows: rows, StreamBytes: bytes,
-		CachedPlans: len(e.compiler.CachedPlans()), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Uptime: time.Since(e.started),
+		Plans: e.compiler.CacheStats(), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Uptime: time.Since(e.started),
 	}
 }
 

@@ -99,7 +99,7 @@ func (st *statement) prepare(ctx context.Context, state *table.State) (*sql.Prep
 }
 
 func (st *statement) prepareText(ctx context.Context, state *table.State, text string, params []sqltype.Value) (*sql.Prepared, error) {
-	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Params: params})
+	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Rows: st.s.e.rows, Params: params})
 	if err != nil {
 		return nil, st.s.withhold(state.Catalog, st.namespace, text, err)
 	}

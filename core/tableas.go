@@ -24,7 +24,7 @@ func (st *statement) createTableAs(ctx context.Context, state *table.State, x *a
 		return st.answer(fmt.Sprintf("Table %s.%s exists already", ns, x.Name.Name))
 	}
 	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{
-		Text: st.text, Statement: x.Query, Namespace: st.namespace, Catalog: state.Catalog, Params: st.params,
+		Text: st.text, Statement: x.Query, Namespace: st.namespace, Catalog: state.Catalog, Rows: st.s.e.rows, Params: st.params,
 	})
 	if err == nil {
 		err = st.s.authorize(prep)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -33,6 +34,31 @@ type Compiler struct {
 	opts  Options
 	cache *plancache.Cache[*compiled]
 	bufs  sync.Pool
+	hits  atomic.Int64
+	// compiled counts the queries and changes that were compiled.
+	compiled atomic.Int64
+}
+
+// CacheStats counts what the plan cache did since the Compiler was made.
+type CacheStats struct {
+	// Hits are the statements whose plan was there, Misses those that were
+	// compiled: because they were new, because their plan had made room for
+	// others or was made for other sizes of its tables, or because they are of
+	// those that are not kept.
+	Hits, Misses int64
+	// Evictions are the plans that made room for others, Entries those that
+	// are there now.
+	Evictions int64
+	Entries   int
+}
+
+// CacheStats tells what the plan cache did.
+func (c *Compiler) CacheStats() CacheStats {
+	s := CacheStats{Hits: c.hits.Load(), Misses: c.compiled.Load()}
+	if c.cache != nil {
+		s.Evictions, s.Entries = c.cache.Evicted(), c.cache.Len()
+	}
+	return s
 }
 
 // NewCompiler makes a Compiler.
@@ -93,7 +119,9 @@ type ResultColumn struct {
 // types that their places need. Errors are coded and carry the place in Text.
 //
 // A plan that the cache has under the same text, namespace and catalog version
-// is used again; then only the lexer runs.
+// is used again; then only the lexer runs. One whose order of joins depends on
+// the sizes of tables is made again once a table has become eight times as
+// large or as small as it was.
 func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -119,6 +147,7 @@ func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) 
 			if p.outgrown(req) {
 				return c.again(req, norm, lifted, key, now)
 			}
+			c.hits.Add(1)
 			return p.with(req, norm.Literals)
 		}
 		p, err := c.miss(req, norm, lifted, key, now)
@@ -237,6 +266,7 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 		out.kind = Utility
 		return out, nil
 	}
+	c.compiled.Add(1)
 	opts := binder.Options{Catalog: req.Catalog, Namespace: req.Namespace, Text: req.Text}
 	if literals != nil {
 		opts.FirstLiteral = len(req.Params)

@@ -123,7 +123,7 @@ func newColdScan(hot *scanner) (*coldScan, error) {
 		return nil, err
 	}
 	c.opts = segment.ScanOptions{Want: want, Reverse: hot.req.Reverse}
-	if hot.req.Ranges != nil {
+	if !slices.ContainsFunc(hot.spans, func(sp span) bool { return sp.everything() }) {
 		c.ranges = []kv.Range{}
 		for _, sp := range hot.spans {
 			r := sp.Range

@@ -214,6 +214,7 @@ func TestTiersAgainstModel(t *testing.T) {
 				keys = 6000
 			}
 			users := []ident.UserID{"ann", "bob"}
+			cut := 0
 			m := model{"ann": {}, "bob": {}}
 			check := func(n int) {
 				t.Helper()
@@ -242,6 +243,13 @@ func TestTiersAgainstModel(t *testing.T) {
 					}
 					if bodies(got) != bodies(want) {
 						t.Fatalf("%s: %+v:\ngot  %s\nwant %s", user, req, bodies(got), bodies(want))
+					}
+					req.Reverse = false
+					if got, parts := f.scanInParts(user, tab, req, 1+r.IntN(4), tiny); parts > 0 {
+						if want := m.rows(user, req); bodies(got) != bodies(want) {
+							t.Fatalf("%s in parts: %+v:\ngot  %s\nwant %s", user, req, bodies(got), bodies(want))
+						}
+						cut++
 					}
 				}
 				for _, user := range users {
@@ -306,6 +314,9 @@ func TestTiersAgainstModel(t *testing.T) {
 					f = open(t, b, Options{Files: p})
 				}
 				check(4)
+			}
+			if cut == 0 && keys > 1000 {
+				t.Error("no scan was cut into parts")
 			}
 			var live int64
 			for _, user := range users {

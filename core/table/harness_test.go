@@ -221,11 +221,7 @@ func (f *fixture) scanAt(st *State, user ident.UserID, t *ddl.Table, req exec.Sc
 		if b == nil {
 			return out
 		}
-		r := make(sqltype.Row, len(b.Cols))
-		for i := range b.Rows() {
-			b.ReadRow(i, r)
-			out = append(out, stored{r[0].Int(), string([]byte(r[1].Str())), change.Seq(r[2].Int()), r[3].Bool(), r[4].Int()})
-		}
+		out = appendStored(out, b)
 	}
 }
 

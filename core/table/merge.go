@@ -52,7 +52,7 @@ func newMerger(hot *scanner, l *coldList) (*merger, error) {
 func newColdMerger(f *flusher, req exec.ScanRequest, l *coldList, emit func(*vector.Batch, *vector.Vector) error) (*merger, error) {
 	v := &View{Store: f.s, State: f.st}
 	s := &storedTable{v: v, t: f.t, c: f.c}
-	c, err := newColdScan(&scanner{s: s, req: req})
+	c, err := newColdScan(&scanner{s: s, req: req, spans: []span{{}}})
 	if err != nil {
 		return nil, err
 	}

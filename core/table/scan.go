@@ -26,7 +26,7 @@ type storedTable struct {
 	p kv.Partition
 }
 
-var _ exec.Table = (*storedTable)(nil)
+var _ exec.Partitioned = (*storedTable)(nil)
 
 // Rows implements exec.Table. For a USER table it is the number of all users'
 // rows, so the most that one of them can have.
@@ -120,29 +120,44 @@ func (s *storedTable) damaged(err error) error {
 // query. Keys: a row's key is its primary key (or row id), so key ranges become
 // ranges of bytes, and a scan in key order needs no sort. It never leaves the
 // partition that the view opened.
-func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scanner, error) {
+func (s *storedTable) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, error) {
+	l, err := s.coldList()
+	if err != nil {
+		return nil, err
+	}
+	return s.scan(req, s.spans(&req), l)
+}
+
+// spans are the ranges of a request in the order of the scan.
+func (s *storedTable) spans(req *exec.ScanRequest) []span {
+	if req.Ranges == nil {
+		return []span{{}}
+	}
+	out := make([]span, 0, len(req.Ranges))
+	for i := range req.Ranges {
+		r := &req.Ranges[i]
+		if len(s.c.key) > 0 && len(r.Prefix) == len(s.c.key) {
+			out = append(out, span{point: keyenc.AppendKey(nil, r.Prefix...)})
+		} else {
+			out = append(out, span{Range: keyRange(r)})
+		}
+	}
+	if req.Reverse {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+// scan reads the spans, which take the place of the request's ranges, from the
+// hot tier and from segments.
+func (s *storedTable) scan(req exec.ScanRequest, spans []span, l *coldList) (exec.Scanner, error) {
 	w, err := s.c.wants(req.Columns)
 	if err != nil {
 		return nil, err
 	}
-	sc := &scanner{s: s, req: req, dec: rowenc.NewDecoder(s.c.layouts, w), rowID: slices.Index(req.Columns, s.t.RowIDOrdinal())}
-	if req.Ranges == nil {
-		sc.spans = []span{{}}
-	}
-	for i := range req.Ranges {
-		r := &req.Ranges[i]
-		if len(s.c.key) > 0 && len(r.Prefix) == len(s.c.key) {
-			sc.spans = append(sc.spans, span{point: keyenc.AppendKey(nil, r.Prefix...)})
-		} else {
-			sc.spans = append(sc.spans, span{Range: keyRange(r)})
-		}
-	}
-	if req.Reverse {
-		slices.Reverse(sc.spans)
-	}
-	l, err := s.coldList()
-	if err != nil || l == nil {
-		return sc, err
+	sc := &scanner{s: s, req: req, dec: rowenc.NewDecoder(s.c.layouts, w), rowID: slices.Index(req.Columns, s.t.RowIDOrdinal()), spans: spans}
+	if l == nil {
+		return sc, nil
 	}
 	if sc.points() {
 		sc.cold, sc.want, sc.coldRow = l, w, make(sqltype.Row, len(w))
@@ -190,6 +205,9 @@ type span struct {
 	kv.Range
 	point []byte
 }
+
+// everything tells whether the span is all keys.
+func (sp *span) everything() bool { return sp.point == nil && sp.Start == nil && sp.End == nil }
 
 // scanner walks the spans one after the other.
 type scanner struct {

@@ -46,7 +46,8 @@ type Partitioned interface {
 	// would give, each in one of them. Each is read by one goroutine and
 	// closed by its reader, also when another one fails. How many rows a part
 	// has may be decided while they are read, so that fast readers take more.
-	// Ordered, Reverse and Limit are not set in the request.
+	// None: there is too little to read, one goroutine is to Scan it. Ordered,
+	// Reverse and Limit are not set in the request.
 	ScanParts(ctx context.Context, req ScanRequest, n int) ([]Scanner, error)
 }
 

@@ -14,7 +14,8 @@ import (
 // Cache is a bounded set of plans; the one that was not used for longest goes
 // first. It may be used from several goroutines.
 type Cache[P any] struct {
-	lru *lru.Cache[string, *Entry[P]]
+	lru     *lru.Cache[string, *Entry[P]]
+	evicted atomic.Int64
 }
 
 // Entry is a cached plan.
@@ -54,12 +55,17 @@ func (c *Cache[P]) Get(key string, now time.Time) (plan P, ok bool) {
 	return e.Plan, true
 }
 
-// Put keeps a plan.
+// Put keeps a plan. One without a statement is not listed.
 func (c *Cache[P]) Put(key string, plan P, statement string, compile time.Duration, now time.Time) {
 	e := &Entry[P]{Plan: plan, info: Info{Statement: statement, Compile: compile, CreatedAt: now}}
 	e.last.Store(now.UnixNano())
-	c.lru.Add(key, e)
+	if c.lru.Add(key, e) {
+		c.evicted.Add(1)
+	}
 }
+
+// Evicted is how many plans had to make room for others, ever.
+func (c *Cache[P]) Evicted() int64 { return c.evicted.Load() }
 
 // Clear forgets every plan.
 func (c *Cache[P]) Clear() { c.lru.Purge() }
@@ -71,6 +77,9 @@ func (c *Cache[P]) Len() int { return c.lru.Len() }
 func (c *Cache[P]) List() []Info {
 	var out []Info
 	for _, e := range c.lru.Values() {
+		if e.info.Statement == "" {
+			continue
+		}
 		i := e.info
 		i.Hits = e.hits.Load()
 		i.LastUsed = time.Unix(0, e.last.Load())

@@ -257,3 +257,21 @@ func (s *Segment) Verify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Cuts appends to dst keys that cut the rows between start and end (exclusive;
+// nil means no bound) into runs of about every rows; rows is about how many
+// there are. A key is one at which a block begins, or its beginning. It reads
+// nothing. The keys must not be changed.
+func (s *Segment) Cuts(dst [][]byte, start, end []byte, every int64) (cuts [][]byte, rows int64) {
+	from, to := s.annex.within(start, end)
+	var run int64
+	for b := from; b < to; b++ {
+		blk := &s.annex.blocks[b]
+		if run >= every {
+			dst, run = append(dst, blk.key), 0
+		}
+		run += int64(blk.rows)
+		rows += int64(blk.rows)
+	}
+	return dst, rows
+}
