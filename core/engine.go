@@ -146,7 +146,11 @@ func (e *Engine) open(ctx context.Context) error {
 	if e.parallelism = e.cfg.Query.Parallelism; e.parallelism <= 0 {
 		e.parallelism = runtime.GOMAXPROCS(0)
 	}
-	e.compiler = sql.NewCompiler(sql.Options{PlanCacheSize: e.cfg.Query.PlanCacheSize})
+	plans := e.cfg.Query.PlanCacheSize
+	if plans == 0 {
+		plans = -1 // none, which is no default
+	}
+	e.compiler = sql.NewCompiler(sql.Options{PlanCacheSize: plans})
 	e.ids = builtin.NewIDGenerator(e.cfg.Flush.NodeID, nil)
 	e.users = user.New(e.store, e.system.Users())
 	if err := e.openKeys(ctx); err != nil {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/core/user"
@@ -99,29 +102,49 @@ func (st *statement) prepare(ctx context.Context, state *table.State) (*sql.Prep
 }
 
 func (st *statement) prepareText(ctx context.Context, state *table.State, text string, params []sqltype.Value) (*sql.Prepared, error) {
-	prep, err := st.s.e.compiler.Prepare(ctx, sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Rows: st.s.e.rows, Params: params})
+	req := sql.Request{Text: text, Namespace: st.namespace, Catalog: state.Catalog, Rows: st.s.e.rows, Params: params}
+	p, own := st.s.principal, st.s.state
+	key := session.Key{Text: text, Namespace: st.namespace, Role: p.Role, Explicit: p.ExplicitUser}
+	if r := own.Statement(key); r != nil {
+		// It was authorized under the same catalog, or is not taken.
+		if prep, ok, err := r.Handle.Prepare(req, st.start); ok && (err != nil || r.Use(st.start)) {
+			return prep, err
+		}
+	}
+	prep, err := st.s.e.compiler.Prepare(ctx, req)
 	if err != nil {
 		return nil, st.s.withhold(state.Catalog, st.namespace, text, err)
 	}
 	if err := st.s.authorize(prep); err != nil {
 		return nil, err
 	}
-	for _, t := range prep.Reads() {
-		st.touch(t)
-	}
-	if t := prep.Writes(); t != nil {
-		st.touch(t)
+	tables := st.register(prep)
+	if prep.Kind() != sql.Utility && own.Repeats(key) {
+		req.Text = strings.Clone(text) // the handle keeps parts of it
+		if h := st.s.e.compiler.Handle(req); h != nil {
+			own.Register(key, h, tables, st.start)
+		}
 	}
 	return prep, nil
 }
 
-// touch notes that the session uses a table. The server's own are always
-// there and not worth remembering.
-func (st *statement) touch(t *ddl.Table) {
-	if t.Type != ident.SystemTable {
+// register notes that the session uses the statement's tables, and gives them.
+// The server's own are always there and not worth remembering.
+func (st *statement) register(prep *sql.Prepared) (tables []*ddl.Table) {
+	tables = prep.Reads()
+	if t := prep.Writes(); t != nil && !slices.Contains(tables, t) {
+		tables = append(slices.Clip(tables), t)
+	}
+	if slices.ContainsFunc(tables, isSystem) {
+		tables = slices.DeleteFunc(slices.Clone(tables), isSystem)
+	}
+	for _, t := range tables {
 		st.s.state.Touch(t, st.start)
 	}
+	return tables
 }
+
+func isSystem(t *ddl.Table) bool { return t.Type == ident.SystemTable }
 
 // environment is what an execution at a state reads its world from.
 func (st *statement) environment(state *table.State) *exec.Env {

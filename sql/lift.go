@@ -15,9 +15,20 @@ type lifter struct {
 	found int
 }
 
-// lift changes the tree. base is how many parameters the statement has of its
-// own; false: the tree is to be thrown away.
+// lift changes the tree. base is how many parameters were given; false: the
+// tree is to be thrown away. A statement that has more of its own, or fewer, is
+// wrong, and its literals must not make up for it.
 func lift(stmt ast.Statement, literals []plancache.Literal, base int) bool {
+	own := 0
+	ast.Inspect(stmt, func(n ast.Node) bool {
+		if p, ok := n.(*ast.Param); ok {
+			own = max(own, p.Index)
+		}
+		return true
+	})
+	if own != base {
+		return false
+	}
 	l := &lifter{index: make(map[int]int, len(literals)), base: base}
 	for i, lit := range literals {
 		l.index[lit.Offset] = i

@@ -1,6 +1,8 @@
 // Package session keeps what the server remembers of a caller between two
-// requests: the current namespace, and which tables the caller has used under
-// which version of their definition.
+// requests: the current namespace, which tables the caller has used under
+// which version of their definition, and the statements over them that it
+// repeats: with those a session leads from the text to a plan that is bound to
+// its tables and allowed to the caller.
 //
 // A session belongs to a user and a session id, and to nobody else. Sessions
 // are forgotten when they have been idle for long, and the longest idle ones
@@ -9,6 +11,8 @@ package session
 
 import (
 	"container/list"
+	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,13 +30,17 @@ type Options struct {
 	Max int
 	// MaxTables is how many tables a session remembers. Default 256.
 	MaxTables int
+	// MaxStatements is how many statements over them. Default 64.
+	MaxStatements int
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
 
 // Manager keeps the sessions. It may be used from several goroutines.
 type Manager struct {
-	opts Options
+	opts         Options
+	seed         maphash.Seed
+	hits, misses atomic.Int64
 
 	mu   sync.Mutex // guards what follows
 	byID map[key]*list.Element
@@ -56,10 +64,13 @@ func NewManager(opts Options) *Manager {
 	if opts.MaxTables <= 0 {
 		opts.MaxTables = 256
 	}
+	if opts.MaxStatements <= 0 {
+		opts.MaxStatements = 64
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Manager{opts: opts, byID: map[key]*list.Element{}, order: list.New()}
+	return &Manager{opts: opts, seed: maphash.MakeSeed(), byID: map[key]*list.Element{}, order: list.New()}
 }
 
 // Get finds a user's session, or begins it.
@@ -105,6 +116,23 @@ func (m *Manager) Clear() {
 	}
 }
 
+// Stats are the figures of all sessions.
+type Stats struct {
+	// Sessions is how many there are.
+	Sessions int
+	// Hits and Misses count the tables that statements found registered in
+	// their session, and did not.
+	Hits, Misses int64
+}
+
+// Stats reads the figures.
+func (m *Manager) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire(m.opts.Now())
+	return Stats{Sessions: len(m.byID), Hits: m.hits.Load(), Misses: m.misses.Load()}
+}
+
 // Forget makes every session forget a table that is gone.
 func (m *Manager) Forget(id ident.TableID) {
 	for _, s := range m.all() {
@@ -142,16 +170,18 @@ type Session struct {
 	created  time.Time
 	lastUsed atomic.Int64 // Unix microseconds
 
-	mu           sync.Mutex // guards what follows
-	namespace    ident.NamespaceID
-	tables       map[ident.TableID]*registration
-	hits, misses int64
+	hits, misses atomic.Int64
+
+	mu        sync.Mutex // guards what follows
+	namespace ident.NamespaceID
+	tables    map[ident.TableID]*registration
+	repeated
 }
 
 // registration is a table that the session has used.
 type registration struct {
 	version uint32
-	used    time.Time
+	used    atomic.Int64 // Unix nanoseconds
 }
 
 // Namespace is the current namespace; empty: none.
@@ -174,33 +204,44 @@ func (s *Session) Touch(t *ddl.Table, now time.Time) (hit bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.tables[t.ID]
-	if ok && r.version == t.SchemaVersion && now.Sub(r.used) <= s.m.opts.IdleTimeout {
-		r.used = now
-		s.hits++
+	if ok && r.version == t.SchemaVersion && now.UnixNano()-r.used.Load() <= int64(s.m.opts.IdleTimeout) {
+		r.used.Store(now.UnixNano())
+		s.hits.Add(1)
+		s.m.hits.Add(1)
 		return true
 	}
-	s.misses++
-	if !ok {
-		if len(s.tables) >= s.m.opts.MaxTables {
-			s.evict()
-		}
-		r = &registration{}
-		s.tables[t.ID] = r
+	s.misses.Add(1)
+	s.m.misses.Add(1)
+	if ok {
+		s.drop(t.ID)
+	} else if len(s.tables) >= s.m.opts.MaxTables {
+		s.evict()
 	}
-	r.version, r.used = t.SchemaVersion, now
+	r = &registration{version: t.SchemaVersion}
+	r.used.Store(now.UnixNano())
+	s.tables[t.ID] = r
 	return false
 }
 
 // evict forgets the table that was not used for longest. The caller holds mu.
 func (s *Session) evict() {
 	var oldest ident.TableID
-	var at time.Time
+	at := int64(math.MaxInt64)
 	for id, r := range s.tables {
-		if at.IsZero() || r.used.Before(at) {
-			oldest, at = id, r.used
+		if used := r.used.Load(); used < at {
+			oldest, at = id, used
 		}
 	}
-	delete(s.tables, oldest)
+	s.drop(oldest)
+}
+
+// drop forgets a table, and with it the statements over it. The caller holds
+// mu.
+func (s *Session) drop(id ident.TableID) {
+	if r, ok := s.tables[id]; ok {
+		delete(s.tables, id)
+		s.repeated.drop(r)
+	}
 }
 
 // Clear makes the session forget its tables.
@@ -208,12 +249,13 @@ func (s *Session) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tables)
+	s.repeated = repeated{}
 }
 
 func (s *Session) forget(id ident.TableID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.tables, id)
+	s.drop(id)
 }
 
 // Info is a session's row in system.sessions.
@@ -231,14 +273,14 @@ type Info struct {
 func (s *Session) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.m.opts.Now().Add(-s.m.opts.IdleTimeout)
+	limit := s.m.opts.Now().Add(-s.m.opts.IdleTimeout).UnixNano()
 	for id, r := range s.tables {
-		if r.used.Before(limit) {
-			delete(s.tables, id)
+		if r.used.Load() < limit {
+			s.drop(id)
 		}
 	}
 	return Info{
-		ID: s.id, User: s.user, Namespace: s.namespace, CachedTables: len(s.tables), Hits: s.hits, Misses: s.misses,
+		ID: s.id, User: s.user, Namespace: s.namespace, CachedTables: len(s.tables), Hits: s.hits.Load(), Misses: s.misses.Load(),
 		CreatedAt: s.created, LastUsed: time.UnixMicro(s.lastUsed.Load()),
 	}
 }

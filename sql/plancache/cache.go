@@ -21,6 +21,7 @@ type Cache[P any] struct {
 // Entry is a cached plan.
 type Entry[P any] struct {
 	Plan P
+	key  string
 	info Info
 	hits atomic.Int64
 	last atomic.Int64
@@ -50,14 +51,32 @@ func (c *Cache[P]) Get(key string, now time.Time) (plan P, ok bool) {
 	if !ok {
 		return plan, false
 	}
-	e.hits.Add(1)
-	e.last.Store(now.UnixNano())
+	e.used(now)
 	return e.Plan, true
+}
+
+func (e *Entry[P]) used(now time.Time) (hits int64) {
+	e.last.Store(now.UnixNano())
+	return e.hits.Add(1)
+}
+
+// Entry finds an entry for those who use it by themselves, and tell so by Hit.
+func (c *Cache[P]) Entry(key string) (*Entry[P], bool) { return c.lru.Peek(key) }
+
+// stayEvery is how many hits that Hit is told of keep an entry from being the
+// one that was not used for longest.
+const stayEvery = 64
+
+// Hit tells that an entry was used.
+func (c *Cache[P]) Hit(e *Entry[P], now time.Time) {
+	if e.used(now)%stayEvery == 0 {
+		c.lru.Get(e.key)
+	}
 }
 
 // Put keeps a plan. One without a statement is not listed.
 func (c *Cache[P]) Put(key string, plan P, statement string, compile time.Duration, now time.Time) {
-	e := &Entry[P]{Plan: plan, info: Info{Statement: statement, Compile: compile, CreatedAt: now}}
+	e := &Entry[P]{Plan: plan, key: key, info: Info{Statement: statement, Compile: compile, CreatedAt: now}}
 	e.last.Store(now.UnixNano())
 	if c.lru.Add(key, e) {
 		c.evicted.Add(1)

@@ -1,0 +1,74 @@
+package sql
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/plancache"
+)
+
+// Handle is a statement that its owner runs again and again: it leads from a
+// text straight to its plan, so that not even the lexer runs. It may be used
+// from several goroutines.
+type Handle struct {
+	c        *Compiler
+	entry    *plancache.Entry[*compiled]
+	version  uint64
+	kinds    []sqltype.Kind
+	literals []plancache.Literal
+}
+
+// Handle gives the handle of a statement that was just prepared; nil when its
+// plan is not in the plan cache, as of statements that are none of SELECT,
+// INSERT, UPDATE and DELETE.
+func (c *Compiler) Handle(req Request) *Handle {
+	if c.cache == nil || req.Statement != nil {
+		return nil
+	}
+	norm := c.bufs.Get().(*plancache.Normalized)
+	defer c.bufs.Put(norm)
+	for _, lifted := range []bool{true, false} {
+		if !plancache.Normalize(req.Text, lifted, norm) {
+			return nil
+		}
+		if lifted && len(norm.Literals) == 0 {
+			continue
+		}
+		e, ok := c.cache.Entry(c.key(req, norm))
+		if !ok {
+			return nil
+		}
+		if e.Plan == nil {
+			continue // known not to lift
+		}
+		h := &Handle{c: c, entry: e, version: req.Catalog.Version(), literals: slices.Clone(norm.Literals)}
+		for _, p := range req.Params {
+			h.kinds = append(h.kinds, p.Kind())
+		}
+		return h
+	}
+	return nil
+}
+
+// Prepare makes the statement ready to run once more, in the namespace and
+// with the text that the handle was made with. ok is false when the catalog
+// has changed since, or the parameters are of other kinds: then it must be
+// prepared from its text.
+func (h *Handle) Prepare(req Request, now time.Time) (p *Prepared, ok bool, err error) {
+	if h.version != req.Catalog.Version() || len(h.kinds) != len(req.Params) {
+		return nil, false, nil
+	}
+	for i := range req.Params {
+		if h.kinds[i] != req.Params[i].Kind() {
+			return nil, false, nil
+		}
+	}
+	if h.entry.Plan.outgrown(req) {
+		return nil, false, nil
+	}
+	h.c.hits.Add(1)
+	h.c.cache.Hit(h.entry, now)
+	p, err = h.entry.Plan.with(req, h.literals)
+	return p, true, err
+}
