@@ -106,6 +106,9 @@ func (st *statement) prepareText(ctx context.Context, state *table.State, text s
 	p, own := st.s.principal, st.s.state
 	key := session.Key{Text: text, Namespace: st.namespace, Role: p.Role, Explicit: p.ExplicitUser}
 	if r := own.Statement(key); r != nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		// It was authorized under the same catalog, or is not taken.
 		if prep, ok, err := r.Handle.Prepare(req, st.start); ok && (err != nil || r.Use(st.start)) {
 			return prep, err
