@@ -65,8 +65,10 @@ func denied(what string, t *ddl.Table) error {
 
 // needsAdmin tells whether a statement is for the role admin only.
 func needsAdmin(stmt ast.Statement) bool {
-	switch stmt.(type) {
-	case *ast.UseNamespace, *ast.Show, *ast.Describe, *ast.Subscribe, *ast.KillLiveQuery, *ast.KillJob, *ast.ClearCache,
+	switch x := stmt.(type) {
+	case *ast.Show:
+		return x.Kind == ast.ShowBackup
+	case *ast.UseNamespace, *ast.Describe, *ast.Subscribe, *ast.KillLiveQuery, *ast.KillJob, *ast.ClearCache,
 		*ast.Explain, *ast.Truncate:
 		// What these show or change is looked at where they do it.
 		return false

@@ -270,7 +270,7 @@ func TestDescribeAndShow(t *testing.T) {
 		{sql: "SHOW TABLE STATS app.notes", want: "app|notes|0|0|0|0|0|NULL|INTERVAL 5m ROW_THRESHOLD 10000"},
 		{sql: "SHOW STATS FOR TABLE other.s", want: "other|s|0|0|0|0|0|NULL|NULL"},
 		{as: "ann", sql: "FLUSH TABLE app.notes", want: "!PERMISSION_DENIED admin"},
-		{sql: "BACKUP DATABASE app TO '/tmp/x'", want: "!UNSUPPORTED "},
+		{as: "ann", sql: "BACKUP DATABASE app TO '/tmp/x'", want: "!PERMISSION_DENIED admin"},
 		{sql: "CLEAR CACHE", want: "-- Caches cleared"},
 		{as: "ann", sql: "CLEAR CACHE", want: "-- Session cache cleared"},
 		{sql: "KILL LIVE QUERY 'lq_nope'", want: "!SUBSCRIPTION_NOT_FOUND lq_nope"},

@@ -19,6 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/apikey"
+	"github.com/kalamdb/kalamdb/core/backup"
 	"github.com/kalamdb/kalamdb/core/flush"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
@@ -59,6 +60,7 @@ type Engine struct {
 	storages *storage.Manager
 	jobs     *job.Manager
 	flushes  *flush.Service
+	backups  *backup.Service
 	started  time.Time
 	turns    turns
 	// memory is what all statements share.
@@ -163,9 +165,13 @@ func (e *Engine) open(ctx context.Context) error {
 	})
 	e.version = buildinfo.Get().Version
 	e.host = e.newHost()
+	e.backups = backup.New(backup.Options{
+		Store: e.store, Jobs: e.jobs, Files: e.storages, Backend: e.backend,
+		DataDir: e.cfg.Data.Dir, Server: e.version, Step: step, Logger: e.log,
+	})
 	e.flushes.Start()
 	e.flushes.Again(ctx, interrupted)
-	return nil
+	return e.backups.Resume(interrupted)
 }
 
 func (e *Engine) openBackend() error {
@@ -230,6 +236,7 @@ func (e *Engine) Close(ctx context.Context) error {
 			<-e.running.drained()
 		}
 		e.flushes.Stop()
+		e.backups.Close()
 		e.flushAtEnd(ctx)
 		e.jobs.Close(ctx)
 		e.stop(errStopped)
@@ -262,6 +269,9 @@ func (e *Engine) release() error {
 	}
 	if e.flushes != nil {
 		e.flushes.Stop()
+	}
+	if e.backups != nil {
+		e.backups.Close()
 	}
 	if e.jobs != nil {
 		e.jobs.Close(context.Background())

@@ -44,8 +44,10 @@ func (st *statement) showStatement(ctx context.Context, state *table.State, x *a
 		return st.showStorages(state)
 	case ast.ShowTableStats:
 		return st.showStats(ctx, state, x)
+	case ast.ShowBackup:
+		return st.showBackup(ctx, x)
 	}
-	return unsupported("SHOW BACKUP")
+	return dberr.New(dberr.Unsupported, "The statement is not supported.")
 }
 
 func (st *statement) showNamespaces(state *table.State) error {

@@ -54,8 +54,10 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 		return st.alterStorage(ctx, x)
 	case *ast.DropStorage:
 		return st.dropStorage(ctx, x)
-	case *ast.Backup, *ast.Restore:
-		return unsupported("Backup and restore")
+	case *ast.Backup:
+		return st.backup(ctx, x)
+	case *ast.Restore:
+		return st.restore(ctx, x)
 	case *ast.CreateAPIKey:
 		return st.createAPIKey(ctx, x)
 	case *ast.DropAPIKey:
@@ -64,10 +66,6 @@ func (st *statement) utility(ctx context.Context, state *table.State, stmt ast.S
 		return st.killJob(ctx, x)
 	}
 	return dberr.New(dberr.Unsupported, "The statement is not supported.")
-}
-
-func unsupported(what string) error {
-	return dberr.Newf(dberr.Unsupported, "%s is not supported by this version of the server.", what)
 }
 
 // clearCache forgets compiled plans and what sessions know of tables. Who is

@@ -127,11 +127,23 @@ func (e *Edit) put(key []byte, record any) error {
 	return nil
 }
 
+func recordOfNamespace(n *namespace) namespaceRecord {
+	return namespaceRecord{Format: format, ID: n.ID, Options: n.Options, CreatedAt: n.CreatedAt}
+}
+
 func (e *Edit) putNamespace(n *namespace) error {
-	return e.put(namespaceKey(n.ID), namespaceRecord{Format: format, ID: n.ID, Options: n.Options, CreatedAt: n.CreatedAt})
+	return e.put(namespaceKey(n.ID), recordOfNamespace(n))
 }
 
 func (e *Edit) putTable(v Version) error {
+	r, err := recordOfTable(v)
+	if err != nil {
+		return err
+	}
+	return e.put(tableKey(r.ID, r.SchemaVersion), r)
+}
+
+func recordOfTable(v Version) (tableRecord, error) {
 	t := v.Table
 	r := tableRecord{
 		Format: format, ID: t.ID, Namespace: t.Namespace, Name: t.Name, Type: t.Type,
@@ -143,19 +155,25 @@ func (e *Edit) putTable(v Version) error {
 	for _, c := range t.Columns {
 		missing, err := encodeMissing(c)
 		if err != nil {
-			return err
+			return r, err
 		}
 		r.Columns = append(r.Columns, columnRecord{
 			ID: c.ID, Name: c.Name, Type: encodeType(c.Type), NotNull: c.NotNull, Default: c.Default, Missing: missing,
 		})
 	}
-	return e.put(tableKey(t.ID, t.SchemaVersion), r)
+	return r, nil
 }
 
 func (e *Edit) putView(v *ddl.View) error {
-	return e.put(viewKey(v.Namespace, v.Name), viewRecord{
-		Format: format, Namespace: v.Namespace, Name: v.Name, Columns: v.Columns, Query: v.Query, CreatedAt: v.CreatedAt,
-	})
+	return e.put(viewKey(v.Namespace, v.Name), recordOfView(v))
+}
+
+func recordOfView(v *ddl.View) viewRecord {
+	return viewRecord{Format: format, Namespace: v.Namespace, Name: v.Name, Columns: v.Columns, Query: v.Query, CreatedAt: v.CreatedAt}
+}
+
+func (r *viewRecord) view() *ddl.View {
+	return &ddl.View{Namespace: r.Namespace, Name: r.Name, Columns: r.Columns, Query: r.Query, CreatedAt: r.CreatedAt}
 }
 
 func (e *Edit) putDropped(t *ddl.Table) error {
@@ -305,7 +323,7 @@ func Load(src kv.Snapshot, system []*ddl.Table) (*Snapshot, []Dropped, error) {
 		if !ok {
 			return r.Format, fmt.Errorf("view %s.%s has no namespace", r.Namespace, r.Name)
 		}
-		n.views[r.Name] = &ddl.View{Namespace: r.Namespace, Name: r.Name, Columns: r.Columns, Query: r.Query, CreatedAt: r.CreatedAt}
+		n.views[r.Name] = r.view()
 		return r.Format, nil
 	})
 	if err != nil {

@@ -127,6 +127,12 @@ func (s *Snapshot) Current(t *ddl.Table) bool {
 	return len(v) > 0 && v[len(v)-1].Table.ID == t.ID && v[len(v)-1].Table.SchemaVersion == t.SchemaVersion
 }
 
+// Has tells whether a table is there, whatever has become of its definition.
+func (s *Snapshot) Has(t *ddl.Table) bool {
+	now, err := s.Table(t.Namespace, t.Name)
+	return err == nil && now.ID == t.ID
+}
+
 // Namespace finds a namespace.
 func (s *Snapshot) Namespace(id ident.NamespaceID) (Namespace, error) {
 	n, ok := s.namespaces[id]

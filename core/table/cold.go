@@ -154,18 +154,35 @@ func (s *Store) cold(st *State, id ident.TableID, p kv.Partition) (*coldList, er
 	return l, nil
 }
 
-// openSegment opens a listed segment, which must be closed.
-func (s *Store) openSegment(ctx context.Context, e *manifest.Entry) (*segment.Segment, error) {
+// ref says where a listed segment is.
+func (s *Store) ref(e *manifest.Entry) (segment.Ref, error) {
 	b, err := s.opts.Files.Bucket(s.Catalog(), e.Storage)
 	if err != nil {
-		return nil, fmt.Errorf("open segment %s: %w", e.Name, err)
+		return segment.Ref{}, fmt.Errorf("open segment %s: %w", e.Name, err)
 	}
-	seg, err := segment.Open(ctx, segment.Ref{Bucket: b, Name: e.Name, Size: e.Bytes, Checksum: e.Checksum}, s.segments)
+	return segment.Ref{Bucket: b, Name: e.Name, Size: e.Bytes, Checksum: e.Checksum}, nil
+}
+
+// openSegment opens a listed segment, which must be closed.
+func (s *Store) openSegment(ctx context.Context, e *manifest.Entry) (*segment.Segment, error) {
+	ref, err := s.ref(e)
+	if err != nil {
+		return nil, err
+	}
+	seg, err := segment.Open(ctx, ref, s.segments)
+	if err != nil {
+		return nil, missing(err, e.Name)
+	}
+	return seg, nil
+}
+
+// missing says of a file that is not there that it is a segment.
+func missing(err error, name string) error {
 	if errors.Is(err, object.ErrNotFound) {
-		return nil, dberr.Newf(dberr.StorageUnavailable, "The segment %s is missing.", path.Base(e.Name)).
+		return dberr.Newf(dberr.StorageUnavailable, "The segment %s is missing.", path.Base(name)).
 			Wrap(err).WithHint("Restore the file from a backup.")
 	}
-	return seg, err
+	return err
 }
 
 // coldGet finds the newest cold version of a row and reads it into dst, which

@@ -137,6 +137,7 @@ func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, th
 		if err := s.write(); err != nil {
 			return err
 		}
+		s.opts.Step(StepDefined)
 		for _, t := range edit.Dropped() {
 			s.counts.forget(t.ID)
 			s.streams.drop(t.ID)

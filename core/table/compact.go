@@ -350,7 +350,9 @@ func (c *compacter) list(ctx context.Context, one *flushed, old []manifest.Entry
 }
 
 // lostPartition has, for each partition that rows were dropped from, the
-// greatest number of one: who was away since before cannot be told of them.
+// greatest number of one: who was away since before cannot be told of them. For
+// a table that was restored it has, under the beginning of its partitions'
+// names, the number that the database was at.
 var lostPartition = keyenc.CatalogPartition("dropped-rows")
 
 // lostRows is that number. A record that cannot be read counts as everything.

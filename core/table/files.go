@@ -184,7 +184,7 @@ func (s *Store) removeFiles(ctx context.Context, id ident.TableID) error {
 	defer st.Release()
 	var b kv.Batch
 	owned, err := manifest.DropTable(&b, st.kv, id)
-	if err != nil || len(owned) == 0 {
+	if err != nil {
 		return err
 	}
 	it := st.kv.Scan(lostPartition, kv.PrefixRange([]byte(keyenc.TablePrefix(id))))
@@ -200,6 +200,9 @@ func (s *Store) removeFiles(ctx context.Context, id ident.TableID) error {
 	for i, o := range owned {
 		gone[i] = noted{o.Storage, o.Name}
 		b.Put(notes, gone[i].key(), nil)
+	}
+	if b.Len() == 0 {
+		return nil
 	}
 	if err := s.backend.Write(ctx, &b); err != nil {
 		return err

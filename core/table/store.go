@@ -372,14 +372,36 @@ func (s *Store) reaper() {
 	}
 }
 
+// The named steps of a definition and of what a DROP leaves to be done, where
+// Options.Step is called.
+const (
+	// StepDefined: a change of the catalog is written, nobody knows of it.
+	StepDefined = "define:written"
+	// StepDropUnlisted: a dropped table's files are noted and in no list.
+	StepDropUnlisted = "drop:unlisted"
+	// StepDropRemoved: its hot rows are gone, the note of it is still there.
+	StepDropRemoved = "drop:removed"
+	// StepDropForgotten: nothing is left of it, but for files that somebody
+	// still reads.
+	StepDropForgotten = "drop:forgotten"
+)
+
+// removeRows removes what is left of a table that the catalog notes as dropped.
+// Each of its steps can be done twice; the note goes with the last one.
 func (s *Store) removeRows(ctx context.Context, d catalog.Dropped) error {
 	if err := s.removeFiles(ctx, d.ID); err != nil {
 		return err
 	}
+	s.opts.Step(StepDropUnlisted)
 	if err := s.backend.DropPartitions(ctx, keyenc.TablePrefix(d.ID)); err != nil {
 		return err
 	}
+	s.opts.Step(StepDropRemoved)
 	var b kv.Batch
 	catalog.Forget(&b, d.ID)
-	return s.backend.Write(ctx, &b)
+	if err := s.backend.Write(ctx, &b); err != nil {
+		return err
+	}
+	s.opts.Step(StepDropForgotten)
+	return nil
 }

@@ -169,12 +169,14 @@ func (st *State) stream(k ringKey, now time.Time) (rows []streamRow, lost change
 // Lost is the last change of a user's part of a table that left nothing behind
 // at a state: who knows less than that cannot be told what it missed.
 func (s *Store) Lost(at *State, t *ddl.Table, user ident.UserID, now time.Time) (change.Seq, error) {
+	// A restored table has one for all of its users.
+	restored := s.lostRows(at, keyenc.TablePrefix(t.ID))
 	switch t.Type {
 	case ident.StreamTable:
 		_, lost, err := at.stream(ringKey{t.ID, user}, now)
-		return lost, err
+		return max(restored, lost), err
 	case ident.UserTable:
-		return s.lostRows(at, keyenc.UserPartition(t.ID, user)), nil
+		return max(restored, s.lostRows(at, keyenc.UserPartition(t.ID, user))), nil
 	}
 	return 0, nil
 }

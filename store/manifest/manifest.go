@@ -358,6 +358,15 @@ func (r *reader) take(n uint64) []byte {
 
 func (r *reader) bytes() []byte { return bytes.Clone(r.take(r.uvarint())) }
 
+// Encode gives the entry without its number, as the list keeps it.
+func (e *Entry) Encode() []byte { return e.append(nil) }
+
+// Parse reads what Encode gave. Its error has the code INTERNAL.
+func Parse(b []byte) (Entry, error) {
+	o, err := readValue(Owned{}, b)
+	return o.Entry, err
+}
+
 // read reads a key and its value.
 func read(key, value []byte) (o Owned, err error) {
 	n := len(key) - 8
@@ -365,6 +374,11 @@ func read(key, value []byte) (o Owned, err error) {
 		return o, damaged("its key is %x", key)
 	}
 	o.Partition, o.ID = kv.Partition(key[:n-1]), ID(binary.BigEndian.Uint64(key[n:]))
+	return readValue(o, value)
+}
+
+// readValue reads a value into an entry that has its number.
+func readValue(o Owned, value []byte) (Owned, error) {
 	r := &reader{b: value}
 	if f := r.take(1)[0]; f != format {
 		return o, damaged("it has the unknown format %d", f)
