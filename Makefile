@@ -80,7 +80,7 @@ soak: ## thousands of random runs of the live-query property test, and disconnec
 	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters' -v -soak.runs 2000
 
 .PHONY: crash
-crash: ## kill a process hundreds of times at every step of flush and compaction
+crash: ## kill a process hundreds of times at every step of flush, compaction, definitions, backup and restore
 	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core -run TestKillAtEachStep -v
 
 .PHONY: oracle

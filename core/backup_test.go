@@ -16,6 +16,9 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/backup"
+	"github.com/kalamdb/kalamdb/core/table"
 )
 
 // fillNamespace makes a namespace with a bit of everything: rows of both tiers, deleted
@@ -383,9 +386,88 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
-// atStep runs f at each step of an engine that is opened from then on.
+// atStep calls f at each step of the engines that are opened from then on.
 func atStep(t *testing.T, f func(name string)) {
 	step = f
 	t.Cleanup(func() { step = nil })
 }
 
+// TestBackupIsEnded kills a backup and a restore, drops a table under a backup,
+// and lets somebody take a restore's name: what was begun leaves nothing.
+func TestBackupIsEnded(t *testing.T) {
+	var hook atomic.Pointer[func(name string)]
+	atStep(t, func(name string) {
+		if f := hook.Load(); f != nil {
+			(*f)(name)
+		}
+	})
+	cfg := testConfig(config.BackendBadger, t.TempDir())
+	d := openDB(t, cfg)
+	d.fillNamespace(t.TempDir())
+	at := filepath.Join(t.TempDir(), "b")
+	once := func(at string, do func()) {
+		var done atomic.Bool
+		f := func(name string) {
+			if name == at && !done.Swap(true) {
+				do()
+			}
+		}
+		hook.Store(&f)
+	}
+	kill := func() {
+		id := d.rows(admin, "SELECT job_id FROM system.jobs WHERE status = 'running'")
+		// Kill would wait for the end of the job, which waits for us.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = d.jobs.Kill(ctx, ident.JobID(id), "root", true)
+	}
+	nothing := func(what, dir string, want int) {
+		t.Helper()
+		for end := time.Now().Add(hearing); len(parquet(t, dir)) != want; runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d files, want %d", what, len(parquet(t, dir)), want)
+			}
+		}
+	}
+	once(backup.StepCopied, kill)
+	d.fails(admin, fmt.Sprintf("BACKUP DATABASE app TO '%s'", at), dberr.Cancelled, "killed by root")
+	nothing("a killed backup", at, 0)
+	d.fails(admin, fmt.Sprintf("SHOW BACKUP '%s'", at), dberr.NotFound, "")
+	if got := d.rows(admin, "SELECT status, error, trace FROM system.jobs WHERE job_type = 'backup'"); !strings.Contains(got, `cancelled|killed by root|node=test origin="BACKUP DATABASE" user="root" step="table 1 of 4: `) {
+		t.Errorf("the job is %s", got)
+	}
+
+	// The rows of the last table go from under the snapshot.
+	gone := make(chan struct{})
+	f := func(name string) {
+		switch name {
+		case backup.StepNoted:
+			d.must(admin, "CREATE SHARED TABLE app.zzz (id INT); INSERT INTO app.zzz VALUES (1)")
+		case table.StepDropForgotten:
+			close(gone)
+		case backup.StepCopied:
+			if _, err := d.exec(admin, "DROP TABLE app.zzz"); err == nil {
+				<-gone
+			}
+		}
+	}
+	hook.Store(&f)
+	d.fails(admin, fmt.Sprintf("BACKUP DATABASE app TO '%s'", at), dberr.Conflict, "table app.zzz was dropped meanwhile")
+	hook.Store(nil)
+	nothing("a backup of a dropped table", at, 0)
+
+	want := d.contents("app")
+	d.must(admin, fmt.Sprintf("BACKUP DATABASE app TO '%s'", at))
+	had := len(parquet(t, filepath.Join(cfg.Data.Dir, "storage")))
+	once(table.StepRestoreListed, kill)
+	d.fails(admin, fmt.Sprintf("RESTORE DATABASE app FROM '%s' AS copy", at), dberr.Cancelled, "killed by root")
+	nothing("a killed restore", filepath.Join(cfg.Data.Dir, "storage"), had)
+	once(table.StepRestoreListed, func() { d.must(admin, "CREATE NAMESPACE copy") })
+	d.fails(admin, fmt.Sprintf("RESTORE DATABASE app FROM '%s' AS copy", at), dberr.AlreadyExists, "Namespace 'copy' already exists")
+	nothing("a restore in vain", filepath.Join(cfg.Data.Dir, "storage"), had)
+	hook.Store(nil)
+	d.must(admin, fmt.Sprintf("DROP NAMESPACE copy; RESTORE DATABASE app FROM '%s' AS copy", at))
+	if got := d.contents("copy"); got != want {
+		t.Errorf("restored is\n%s\nwant\n%s", got, want)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/core/backup"
 	"github.com/kalamdb/kalamdb/core/table"
 )
 
@@ -33,8 +36,8 @@ const (
 	coldKeys    = 40
 )
 
-// runColdChild writes, flushes and compacts until it kills itself at a step, if
-// this process was started for that. It prints what it is about to do and what
+// runColdChild writes, flushes and compacts, and makes and drops things, until it
+// kills itself at a step, if this process was started for that. It prints what it is about to do and what
 // was acknowledged: "try user key value" and "ack user key value", where the
 // value 0 is a deletion.
 func runColdChild() {
@@ -109,12 +112,41 @@ func runColdChild() {
 			}
 		}
 	})
+	if !slices.Contains(coldSteps, os.Getenv(coldStep)) {
+		wg.Go(func() {
+			for i := 1; ; i++ {
+				name := fmt.Sprintf("%d_%d", os.Getpid(), i)
+				run(admin, fmt.Sprintf("CREATE NAMESPACE n%[1]s; CREATE SHARED TABLE n%[1]s.a (id INT); CREATE SHARED TABLE n%[1]s.b (id INT); INSERT INTO n%[1]s.a VALUES (1); FLUSH TABLE n%[1]s.a; INSERT INTO n%[1]s.a VALUES (2)", name))
+				run(admin, fmt.Sprintf("BACKUP DATABASE app TO '%s'", filepath.Join(backups(dir), name)))
+				run(admin, fmt.Sprintf("RESTORE DATABASE app FROM '%s' AS copy%s", filepath.Join(backups(dir), name), name))
+				run(admin, fmt.Sprintf("ALTER TABLE app.t ADD COLUMN c%[1]s INT DEFAULT 1; DROP TABLE n%[1]s.a; DROP NAMESPACE n%[1]s CASCADE; ALTER TABLE app.t DROP COLUMN c%[1]s", name))
+			}
+		})
+	}
 	wg.Wait()
 }
 
-// TestKillAtEachStep kills a server process at each named step of flush and
-// compaction, under load, and finds every acknowledged row once and no file
-// that is not listed.
+// backups is where the process with a data directory puts its backups.
+func backups(dir string) string { return dir + "-backups" }
+
+// coldSteps are the steps of flush and compaction, wideSteps those of
+// definitions, DROP, BACKUP and RESTORE.
+var (
+	coldSteps = []string{
+		table.StepNoted, table.StepWritten, table.StepListed, table.StepRemoving, table.StepRemoved,
+		table.StepCompactNoted, table.StepCompactWritten, table.StepCompactListed,
+	}
+	wideSteps = []string{
+		table.StepDefined, table.StepDropUnlisted, table.StepDropRemoved, table.StepDropForgotten,
+		backup.StepNoted, backup.StepCopied, backup.StepWritten, backup.StepForgotten,
+		table.StepRestoreReserved, table.StepRestoreNoted, table.StepRestoreWritten, table.StepRestoreListed, table.StepRestoreDefined,
+	}
+)
+
+// TestKillAtEachStep kills a server process at each named step of flush,
+// compaction, ALTER, DROP, BACKUP and RESTORE, under load, and finds every
+// acknowledged row once, backups and restored namespaces whole or not at all,
+// and no file that is not listed.
 func TestKillAtEachStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -132,30 +164,95 @@ func TestKillAtEachStep(t *testing.T) {
 	}
 	acked := map[string]string{}
 	for round := range rounds {
-		for i, at := range []string{
-			table.StepNoted, table.StepWritten, table.StepListed, table.StepRemoving, table.StepRemoved,
-			table.StepCompactNoted, table.StepCompactWritten, table.StepCompactListed,
-		} {
+		steps := coldSteps
+		if round%4 == 0 {
+			steps = slices.Concat(coldSteps, wideSteps)
+		}
+		for i, at := range steps {
 			tried := killedAt(t, dir, at, (round*5+i)%3, acked)
 			d := openDB(t, cfg)
 			d.checkRows(acked, tried)
 			// What was not finished is gone when the first flush has begun; what
-			// the compaction that is done again replaces goes soon after it.
+			// the jobs that are done again make and replace, soon after it.
 			d.must(admin, "FLUSH TABLE app.t")
-			for end := time.Now().Add(hearing); ; runtime.Gosched() {
-				got, want := len(parquet(t, filepath.Join(dir, "storage"))), d.listedFiles()
-				if got == want {
-					break
-				}
-				if time.Now().After(end) {
-					t.Fatalf("%s: %d files, %d are listed", at, got, want)
-				}
-			}
+			<-d.backups.Resumed()
+			d.settled(at, func() string {
+				return fmt.Sprint(len(parquet(t, filepath.Join(dir, "storage"))), " files")
+			}, func() string { return fmt.Sprint(d.listedFiles(), " files") })
+			d.checkBackups(at, backups(dir))
 			d.checkRows(acked, nil)
 			if err := d.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// settled waits until two texts are the same.
+func (d *db) settled(at string, got, want func() string) {
+	d.Helper()
+	for end := time.Now().Add(hearing); ; runtime.Gosched() {
+		g, w := got(), want()
+		if g == w && len(d.jobs.List("")) == d.jobsEnded() {
+			return
+		}
+		if time.Now().After(end) {
+			d.Fatalf("%s: there is %s, want %s", at, g, w)
+		}
+	}
+}
+
+func (d *db) jobsEnded() (n int) {
+	for _, j := range d.jobs.List("") {
+		if j.Status.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
+// checkBackups looks at what the process was making beside app: each backup is
+// whole, or there is no file of it; each namespace that came from one has all of
+// its rows. Then it removes them.
+func (d *db) checkBackups(at, dir string) {
+	d.Helper()
+	made, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		d.Fatal(err)
+	}
+	rows := map[string]string{}
+	for _, e := range made {
+		place := filepath.Join(dir, e.Name())
+		files := "0"
+		d.settled(at, func() string { return fmt.Sprint(len(parquet(d, place))) }, func() string {
+			files = "0"
+			a, err := d.exec(admin, "SHOW BACKUP '"+place+"'")
+			if err == nil {
+				f := strings.Split(a[0].rows[0], "|")
+				files, rows["copy"+e.Name()] = f[3], f[2]
+			} else if dberr.CodeOf(err) != dberr.NotFound {
+				d.Fatalf("%s: %v", at, err)
+			}
+			return files
+		})
+	}
+	for n := range d.store.Catalog().Namespaces() {
+		ns := string(n.ID)
+		if strings.HasPrefix(ns, "copy") {
+			total := 0
+			for w := range coldWriters {
+				total += len(d.must(fmt.Sprint("user", w), "SELECT id, v FROM "+ns+".t")[0].rows)
+			}
+			if fmt.Sprint(total) != rows[ns] {
+				d.Errorf("%s: %s has %d rows, its backup %s", at, ns, total, rows[ns])
+			}
+		}
+		if strings.HasPrefix(ns, "copy") || strings.HasPrefix(ns, "n") {
+			d.must(admin, "DROP NAMESPACE "+ns+" CASCADE")
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		d.Fatal(err)
 	}
 }
 
@@ -232,12 +329,10 @@ func (d *db) checkRows(acked, tried map[string]string) {
 	}
 }
 
-// listedFiles is how many files the table's statistics count.
-func (d *db) listedFiles() int {
-	d.Helper()
-	n, err := strconv.Atoi(strings.Split(d.rows(admin, "SHOW TABLE STATS app.t"), "|")[6])
-	if err != nil {
-		d.Fatal(err)
+// listedFiles is how many files the statistics of all tables count.
+func (d *db) listedFiles() (n int64) {
+	for t := range d.store.Catalog().Tables("") {
+		n += d.store.Stats(t.ID).Files
 	}
 	return n
 }

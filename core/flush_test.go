@@ -18,7 +18,7 @@ import (
 )
 
 // parquet lists the files below a folder, without what is in their names.
-func parquet(t *testing.T, dir string) (out []string) {
+func parquet(t testing.TB, dir string) (out []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if os.IsNotExist(err) {

@@ -62,6 +62,8 @@ type Service struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	// resumed is closed when what Resume has begun is done.
+	resumed chan struct{}
 }
 
 // New makes a Service, which must be closed. It touches nothing yet.
@@ -75,7 +77,7 @@ func New(opts Options) *Service {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{opts: opts}
+	s := &Service{opts: opts, resumed: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -250,6 +252,9 @@ func (s *Service) copy(ctx context.Context, task *job.Task, ns ident.NamespaceID
 		return nil, err
 	}
 	for t := range st.Catalog.Tables(ns) {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
 		one := Table{Name: t.Name}
 		if one.Rows, one.Deleted, err = store.RowsAt(st, t.ID); err != nil {
 			return nil, err

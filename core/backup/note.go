@@ -87,6 +87,7 @@ func (s *Service) Resume(interrupted []job.Job) error {
 		return err
 	}
 	s.wg.Go(func() {
+		defer close(s.resumed)
 		if err := s.opts.Store.Settled(s.ctx); err != nil {
 			return
 		}
@@ -99,6 +100,9 @@ func (s *Service) Resume(interrupted []job.Job) error {
 	})
 	return nil
 }
+
+// Resumed is closed when what Resume has begun is done.
+func (s *Service) Resumed() <-chan struct{} { return s.resumed }
 
 func (s *Service) load() ([]note, error) {
 	snap, err := s.opts.Backend.Snapshot()
