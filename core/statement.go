@@ -109,7 +109,7 @@ func (st *statement) prepareText(ctx context.Context, state *table.State, text s
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		// It was authorized under the same catalog, or is not taken.
+		// It was authorized for the same definitions, or is not taken.
 		if prep, ok, err := r.Handle.Prepare(req, st.start); ok && (err != nil || r.Use(st.start)) {
 			return prep, err
 		}
@@ -124,7 +124,7 @@ func (st *statement) prepareText(ctx context.Context, state *table.State, text s
 	tables := st.register(prep)
 	if prep.Kind() != sql.Utility && own.Repeats(key) {
 		req.Text = strings.Clone(text) // the handle keeps parts of it
-		if h := st.s.e.compiler.Handle(req); h != nil {
+		if h := st.s.e.compiler.Handle(req, prep); h != nil {
 			own.Register(key, h, tables, st.start)
 		}
 	}

@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,10 +117,10 @@ type ResultColumn struct {
 // types against the catalog, plans it, and converts the parameters to the
 // types that their places need. Errors are coded and carry the place in Text.
 //
-// A plan that the cache has under the same text, namespace and catalog version
-// is used again; then only the lexer runs. One whose order of joins depends on
-// the sizes of tables is made again once a table has become eight times as
-// large or as small as it was.
+// A plan that the cache has under the same text and namespace is used again, as
+// long as every name that it reads means the same; then only the lexer runs.
+// One whose order of joins depends on the sizes of tables is made again once a
+// table has become eight times as large or as small as it was.
 func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -144,7 +143,7 @@ func (c *Compiler) Prepare(ctx context.Context, req Request) (*Prepared, error) 
 			if p == nil {
 				continue // known not to lift
 			}
-			if p.outgrown(req) {
+			if p.outdated(req.Catalog) || p.outgrown(req) {
 				return c.again(req, norm, lifted, key, now)
 			}
 			c.hits.Add(1)
@@ -163,7 +162,6 @@ func (c *Compiler) key(req Request, n *plancache.Normalized) string {
 	n.Key = append(n.Key, 0)
 	n.Key = append(n.Key, req.Namespace...)
 	n.Key = append(n.Key, 0)
-	n.Key = binary.BigEndian.AppendUint64(n.Key, req.Catalog.Version())
 	for _, p := range req.Params {
 		n.Key = append(n.Key, byte(p.Kind()))
 	}
@@ -217,7 +215,7 @@ func (c *Compiler) prepare(req Request, stmt ast.Statement, literals []plancache
 	return p.with(req, literals)
 }
 
-// again replaces a plan that was made for other sizes of its tables.
+// again replaces a plan that was made for other tables, or other sizes of them.
 func (c *Compiler) again(req Request, norm *plancache.Normalized, lifted bool, key string, now time.Time) (*Prepared, error) {
 	p, err := c.miss(req, norm, lifted, key, now)
 	if p == nil && err == nil {
@@ -267,7 +265,10 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 		return out, nil
 	}
 	c.compiled.Add(1)
-	opts := binder.Options{Catalog: req.Catalog, Namespace: req.Namespace, Text: req.Text}
+	// The version comes first: what changes meanwhile is found by the next user.
+	out.current.Store(req.Catalog.Version())
+	names := &names{Catalog: req.Catalog}
+	opts := binder.Options{Catalog: names, Namespace: req.Namespace, Text: req.Text}
 	if literals != nil {
 		opts.FirstLiteral = len(req.Params)
 		for _, l := range literals {
@@ -278,6 +279,7 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 	if err != nil {
 		return nil, err
 	}
+	out.names = names.found
 	out.literals = len(literals)
 	out.paramTypes, out.paramColumns = st.Params, st.ParamColumns
 	out.reads, out.userQ = st.Tables, st.UserQualified

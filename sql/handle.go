@@ -14,15 +14,15 @@ import (
 type Handle struct {
 	c        *Compiler
 	entry    *plancache.Entry[*compiled]
-	version  uint64
 	kinds    []sqltype.Kind
 	literals []plancache.Literal
 }
 
-// Handle gives the handle of a statement that was just prepared; nil when its
-// plan is not in the plan cache, as of statements that are none of SELECT,
-// INSERT, UPDATE and DELETE.
-func (c *Compiler) Handle(req Request) *Handle {
+// Handle gives the handle of a statement that was just prepared as p; nil when
+// its plan is not in the plan cache, as of statements that are none of SELECT,
+// INSERT, UPDATE and DELETE. What was found out about p, such as that the
+// caller may run it, holds for the handle, too.
+func (c *Compiler) Handle(req Request, p *Prepared) *Handle {
 	if c.cache == nil || req.Statement != nil {
 		return nil
 	}
@@ -42,9 +42,12 @@ func (c *Compiler) Handle(req Request) *Handle {
 		if e.Plan == nil {
 			continue // known not to lift
 		}
-		h := &Handle{c: c, entry: e, version: req.Catalog.Version(), literals: slices.Clone(norm.Literals)}
-		for _, p := range req.Params {
-			h.kinds = append(h.kinds, p.Kind())
+		if e.Plan != p.c {
+			return nil // another one has taken its place already
+		}
+		h := &Handle{c: c, entry: e, literals: slices.Clone(norm.Literals)}
+		for _, v := range req.Params {
+			h.kinds = append(h.kinds, v.Kind())
 		}
 		return h
 	}
@@ -52,11 +55,11 @@ func (c *Compiler) Handle(req Request) *Handle {
 }
 
 // Prepare makes the statement ready to run once more, in the namespace and
-// with the text that the handle was made with. ok is false when the catalog
-// has changed since, or the parameters are of other kinds: then it must be
-// prepared from its text.
+// with the text that the handle was made with. ok is false when a name in it
+// means something else by now, or the parameters are of other kinds: then it
+// must be prepared from its text.
 func (h *Handle) Prepare(req Request, now time.Time) (p *Prepared, ok bool, err error) {
-	if h.version != req.Catalog.Version() || len(h.kinds) != len(req.Params) {
+	if len(h.kinds) != len(req.Params) {
 		return nil, false, nil
 	}
 	for i := range req.Params {
@@ -64,7 +67,7 @@ func (h *Handle) Prepare(req Request, now time.Time) (p *Prepared, ok bool, err 
 			return nil, false, nil
 		}
 	}
-	if h.entry.Plan.outgrown(req) {
+	if h.entry.Plan.outdated(req.Catalog) || h.entry.Plan.outgrown(req) {
 		return nil, false, nil
 	}
 	h.c.hits.Add(1)

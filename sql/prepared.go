@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -62,6 +63,10 @@ type compiled struct {
 	literals     int
 	live         *livePlan
 	liveErr      error
+	// names are what the plan depends on in the catalog, current the version
+	// of the last catalog in which they were found to mean the same.
+	names   []name
+	current atomic.Uint64
 	// sizes are the tables whose sizes the plan's joins are ordered by.
 	sizes []tableSize
 }

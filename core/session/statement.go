@@ -20,8 +20,8 @@ const (
 	recent = 64
 )
 
-// Key is what a registered statement is found by: everything, beside the
-// catalog, that says what it means and whether it is allowed.
+// Key is what a registered statement is found by: everything, beside what
+// its names mean, that says what it means and whether it is allowed.
 type Key struct {
 	Text      string
 	Namespace ident.NamespaceID
@@ -31,8 +31,7 @@ type Key struct {
 }
 
 // Statement is a statement that its session repeats: its names are resolved,
-// and the caller may run it, as long as the catalog that it was prepared with
-// is the current one.
+// and the caller may run it, as long as every name in it means what it meant.
 type Statement struct {
 	Handle *sql.Handle
 	s      *Session

@@ -9,8 +9,9 @@ import (
 // consistent state: the same question always has the same answer. It may be
 // used from several goroutines.
 type Catalog interface {
-	// Version numbers the catalog's state. Plans made under one version are
-	// used again under the same version only.
+	// Version numbers the catalog's state. A plan made under one version is
+	// used again under another only if every name in it still gives the same
+	// definition, the very same pointer.
 	Version() uint64
 	// Table finds a table, also one of the system's. The error is coded:
 	// NAMESPACE_NOT_FOUND, TABLE_NOT_FOUND or PERMISSION_DENIED.

@@ -21,8 +21,15 @@ type fromItem struct {
 	cols []outColumn
 }
 
+// maxFrom is how many items a FROM may have: finding an order for them takes
+// more than linear time.
+const maxFrom = 256
+
 // from brings the items of FROM into the scope, joined with one another.
 func (b *binder) from(items []ast.TableExpr, sc *scope) error {
+	if len(items) > maxFrom {
+		return b.errorf(items[maxFrom], dberr.TooLarge, "FROM has %d items; there may be %d", len(items), maxFrom)
+	}
 	for _, it := range items {
 		lateral := isLateral(it)
 		var left *scope

@@ -275,19 +275,31 @@ func (m *modification) returned() Rows {
 	return &batchRows{batches: m.batches}
 }
 
-// firstTime tells whether the statement meets the key for the first time.
-func (m *modification) firstTime(values ...sqltype.Value) bool {
+// written tells whether the statement has noted the key already; m.key is the
+// key then.
+func (m *modification) written(values ...sqltype.Value) bool {
 	m.key = m.key[:0]
 	for _, v := range values {
 		m.key = appendOrdered(append(m.key, 1), v)
 	}
-	if _, dup := m.seen[string(m.key)]; dup {
-		return false
-	}
+	_, dup := m.seen[string(m.key)]
+	return dup
+}
+
+// note remembers m.key.
+func (m *modification) note() {
 	if m.seen == nil {
 		m.seen = map[string]struct{}{}
 	}
 	m.seen[string(m.key)] = struct{}{}
+}
+
+// firstTime tells whether the statement meets the key for the first time.
+func (m *modification) firstTime(values ...sqltype.Value) bool {
+	if m.written(values...) {
+		return false
+	}
+	m.note()
 	return true
 }
 
@@ -299,7 +311,7 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 	for i, k := range m.w.key {
 		key[i] = row[k]
 	}
-	if !m.firstTime(key...) {
+	if m.written(key...) {
 		if cf.update {
 			return true, dberr.New(dberr.InvalidSQL, "ON CONFLICT DO UPDATE command cannot affect row a second time").
 				WithState("21000").WithHint("Ensure that no rows proposed for insertion within the same command have duplicate key values.")
@@ -320,8 +332,12 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 	}
 	old := make(sqltype.Row, len(cols))
 	found, err := m.table.Get(ctx, key, cols, false, old)
-	if err != nil || !found {
-		return false, err
+	if err != nil {
+		return true, err
+	}
+	if !found {
+		m.note()
+		return false, nil
 	}
 	if !cf.update {
 		return true, nil
@@ -333,9 +349,10 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 	both := slices.Concat(w.Old, row)
 	if cf.where != nil {
 		if ok, err := cf.where.MatchRow(m.r.ectx, both); err != nil || !ok {
-			return true, err
+			return true, err // what WHERE leaves out may be met again
 		}
 	}
+	m.note()
 	w.New = slices.Clone(w.Old)
 	for i, p := range cf.set {
 		if p == nil {

@@ -42,8 +42,8 @@ type Script struct {
 	brackets bool
 }
 
-// parser reads scripts line by line.
-type parser struct {
+// reader reads scripts line by line.
+type reader struct {
 	lines  []string
 	at     int
 	labels map[string]bool
@@ -55,7 +55,7 @@ type parser struct {
 // ParseScript reads a script. labels are the engine names under which skipif
 // and onlyif lines count.
 func ParseScript(text string, labels []string) (*Script, error) {
-	p := &parser{lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), labels: map[string]bool{}, sort: "nosort", vars: map[string]string{}}
+	p := &reader{lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), labels: map[string]bool{}, sort: "nosort", vars: map[string]string{}}
 	for _, l := range labels {
 		p.labels[l] = true
 	}
@@ -66,7 +66,7 @@ func ParseScript(text string, labels []string) (*Script, error) {
 }
 
 // expand replaces the loop variables of DuckDB's scripts.
-func (p *parser) expand(s string) string {
+func (p *reader) expand(s string) string {
 	for k, v := range p.vars {
 		s = strings.ReplaceAll(s, "${"+k+"}", v)
 		s = strings.ReplaceAll(s, "$"+k, v)
@@ -74,7 +74,7 @@ func (p *parser) expand(s string) string {
 	return s
 }
 
-func (p *parser) block(end int) error {
+func (p *reader) block(end int) error {
 	skip := false
 	for p.at < end {
 		line := strings.TrimRight(p.lines[p.at], " \t")
@@ -127,7 +127,7 @@ func (p *parser) block(end int) error {
 }
 
 // loop repeats the records up to its endloop for each value.
-func (p *parser) loop(fields []string, end int) error {
+func (p *reader) loop(fields []string, end int) error {
 	var values []string
 	switch {
 	case fields[0] == "loop" && len(fields) == 4:
@@ -172,7 +172,7 @@ func (p *parser) loop(fields []string, end int) error {
 	return nil
 }
 
-func (p *parser) record(fields []string, end int) (Record, error) {
+func (p *reader) record(fields []string, end int) (Record, error) {
 	r := Record{Line: p.at + 1, Kind: fields[0], Sort: p.sort, Count: -1}
 	args := fields[1:]
 	switch {

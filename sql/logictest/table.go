@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
@@ -133,16 +134,17 @@ func (t *memTable) value(r *memRow, ord int) sqltype.Value {
 
 // view is a memTable at one moment; rows are never changed in place.
 type view struct {
-	t     *memTable
-	batch int
+	t       *memTable
+	batch   int
+	minRows int64
 }
 
 var (
-	_ exec.Table   = (*view)(nil)
-	_ exec.Scanner = (*scanner)(nil)
+	_ exec.Partitioned = (*view)(nil)
+	_ exec.Scanner     = (*scanner)(nil)
 )
 
-func (v *view) Rows() int64 { return int64(len(v.t.rows)) }
+func (v *view) Rows() int64 { return max(v.minRows, int64(len(v.t.rows))) }
 
 func (v *view) Get(_ context.Context, key sqltype.Row, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
 	for i, k := range key {
@@ -202,15 +204,41 @@ func (v *view) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, erro
 	return s, nil
 }
 
+// morsel is how many rows the reader of a part takes at a time: few, so that
+// small tables are shared, too.
+const morsel = 3
+
+// ScanParts gives parts that take morsels from one counter.
+func (v *view) ScanParts(ctx context.Context, req exec.ScanRequest, n int) ([]exec.Scanner, error) {
+	all, err := v.Scan(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	next := new(atomic.Int64)
+	out := make([]exec.Scanner, n)
+	for i := range out {
+		out[i] = &scanner{v: v, req: req, shared: all.(*scanner).rows, next: next}
+	}
+	return out, nil
+}
+
 type scanner struct {
 	v    *view
 	req  exec.ScanRequest
 	rows []*memRow
+	// shared, in a part of a scan, are the rows of all parts, next counts the
+	// morsels that were taken of them.
+	shared []*memRow
+	next   *atomic.Int64
 }
 
 func (s *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if len(s.rows) == 0 && s.next != nil {
+		from := min((int(s.next.Add(1))-1)*morsel, len(s.shared))
+		s.rows = s.shared[from:min(from+morsel, len(s.shared))]
 	}
 	n := min(s.v.batch, len(s.rows))
 	if n == 0 {
@@ -228,4 +256,4 @@ func (s *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	return vector.NewBatch(cols, n), nil
 }
 
-func (s *scanner) Close() { s.rows = nil }
+func (s *scanner) Close() { s.rows, s.shared = nil, nil }
