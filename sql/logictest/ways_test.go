@@ -34,7 +34,7 @@ var ways = []way{
 	{name: "no plan cache, no pushdown", opts: sql.Options{PlanCacheSize: -1, NoPushdown: true}},
 	{name: "warm plan cache, parameters", warm: true},
 	{name: "several cores", cores: 4},
-	{name: "little memory", memory: 2 << 10},
+	{name: "little memory", memory: 128},
 }
 
 // wayDB is the state of one way, and what it has seen.
