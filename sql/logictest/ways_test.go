@@ -145,13 +145,13 @@ func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 		return true
 	}
 	w.db.Env.MemoryLimit = 0
-	if r.Kind != "query" {
+	if r.Kind != "query" || r.Changes() {
 		run(text, nil)
 		return
 	}
 	w.db.Env.MemoryLimit = w.memory
 	run(text, nil)
-	if !w.warm || r.Changes() {
+	if !w.warm {
 		return
 	}
 	run(text, nil)
