@@ -10,6 +10,8 @@ require (
 
 require go.uber.org/goleak v1.3.0
 
+require github.com/cockroachdb/apd/v3 v3.2.3 // indirect
+
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons
 	github.com/kalamdb/kalamdb/sql => ../sql

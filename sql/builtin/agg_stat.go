@@ -74,9 +74,6 @@ func statistic(signatures, doc string, pair bool, f func(m *moments) (v float64,
 				if !ok {
 					return sqltype.NullOf(spec.Result.Kind), nil
 				}
-				if spec.Result.Kind == sqltype.Decimal {
-					return decimalOf(v)
-				}
 				if spec.Result.Kind == sqltype.BigInt {
 					return sqltype.NewBigInt(int64(v)), nil
 				}

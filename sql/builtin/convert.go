@@ -233,6 +233,9 @@ func decimalErr(err error) error {
 	case decimal.ErrDivisionByZero:
 		return divisionByZero()
 	}
+	if _, coded := dberr.As(err); coded {
+		return err
+	}
 	return OutOfRange(sqltype.Decimal)
 }
 

@@ -142,10 +142,8 @@ func init() {
 	})
 	s.def("pi() double", "Gives the ratio of a circle's circumference to its diameter.", func(*Context, []sqltype.Value) (sqltype.Value, error) { return sqltype.NewDouble(math.Pi), nil })
 	s.def("power(double, double) double; pow(double, double) double", "Raises a number to a power.", power)
-	s.def("power(decimal, decimal) decimal; pow(decimal, decimal) decimal", "Raises a number to a power.", powerDecimal)
 	o := section{"arithmetic", Operator}
 	o.def("^(double, double) double", "Raises a number to a power.", power)
-	o.def("^(decimal, decimal) decimal", "Raises a number to a power.", powerDecimal)
 	o.def("|/(double) double", "Gives the square root.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		if a[0].Float() < 0 {
 			return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "cannot take square root of a negative number").WithState("2201F")
@@ -154,19 +152,7 @@ func init() {
 	})
 	o.def("||/(double) double", "Gives the cube root.", float1(sqltype.Double, math.Cbrt))
 	s.def("sqrt(decimal) decimal", "Gives the square root.", sqrtDecimal)
-	s.def("exp(decimal) decimal", "Raises e to a power.", viaFloat(math.Exp, nil))
-	s.def("ln(decimal) decimal", "Gives the natural logarithm.", viaFloat(math.Log, positive))
-	s.def("log(decimal) decimal; log10(decimal) decimal", "Gives the logarithm to base 10.", viaFloat(math.Log10, positive))
-	s.def("log(decimal, decimal) decimal", "Gives the logarithm of the second number to the base of the first.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		b, x := a[0].Decimal().Float64(), a[1].Decimal().Float64()
-		if b <= 0 || x <= 0 {
-			return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, logMsg).WithState("2201E")
-		}
-		if b == 1 {
-			return sqltype.Value{}, divisionByZero()
-		}
-		return decimalOf(math.Log(x) / math.Log(b))
-	})
+	decimalMath(s, o)
 	s.def("random() double", "Gives a random number from 0 to below 1.", func(ctx *Context, _ []sqltype.Value) (sqltype.Value, error) {
 		if ctx != nil && ctx.Rand != nil {
 			return sqltype.NewDouble(ctx.Rand.Float64()), nil
@@ -378,39 +364,6 @@ func power(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	return float(math.Pow(x, y), inf(x, y))
 }
 
-// powerDecimal is exact for whole exponents, and through floats otherwise.
-func powerDecimal(ctx *Context, a []sqltype.Value) (sqltype.Value, error) {
-	x, y := a[0].Decimal(), a[1].Decimal()
-	n, ok := y.Int64()
-	if ok && y.Cmp(decimal.New(n, 0)) == 0 && n >= 0 && n <= 1000 {
-		r, base := decimal.New(1, 0), x
-		for ; n > 0; n >>= 1 {
-			var err error
-			if n&1 == 1 {
-				if r, err = r.Mul(base); err != nil {
-					return sqltype.Value{}, decimalErr(err)
-				}
-			}
-			if n > 1 {
-				if base, err = base.Mul(base); err != nil {
-					return sqltype.Value{}, decimalErr(err)
-				}
-			}
-		}
-		if r.Scale() < 16 {
-			if s, err := r.Rescale(16); err == nil {
-				r = s
-			}
-		}
-		return sqltype.NewDecimal(r), nil
-	}
-	f, err := power(ctx, []sqltype.Value{sqltype.NewDouble(x.Float64()), sqltype.NewDouble(y.Float64())})
-	if err != nil {
-		return f, err
-	}
-	return decimalOf(f.Float())
-}
-
 func sqrtDecimal(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	d := a[0].Decimal()
 	if d.Sign() < 0 {
@@ -419,7 +372,9 @@ func sqrtDecimal(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	// 16 significant digits, counted in groups of four as in PostgreSQL, and
 	// as many behind the point as the argument has.
 	weight := d.Digits() - int(d.Scale())
-	if weight > 0 {
+	if d.Sign() == 0 {
+		weight = 0
+	} else if weight > 0 {
 		weight = (weight - 1) / 4
 	} else {
 		weight = -1 - -weight/4
@@ -439,22 +394,6 @@ func sqrtDecimal(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		r, err = r.Rescale(scale)
 	}
 	return sqltype.NewDecimal(r), decimalErr(err)
-}
-
-// decimalOf is a float with 16 digits.
-func decimalOf(f float64) (sqltype.Value, error) {
-	d, err := decimal.FromFloat64(f, 16)
-	return sqltype.NewDecimal(d), decimalErr(err)
-}
-
-func viaFloat(f func(float64) float64, ok func(float64) bool) Eval {
-	return func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		x := a[0].Decimal().Float64()
-		if ok != nil && !ok(x) {
-			return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "cannot take logarithm of zero or a negative number").WithState("2201E")
-		}
-		return decimalOf(f(x))
-	}
 }
 
 func randomBetween(ctx *Context, a []sqltype.Value) (sqltype.Value, error) {
