@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/integration/oracle/engine"
 )
@@ -31,6 +32,9 @@ const (
 	OtherRows Kind = "other rows"
 	// OtherText: values that are equal, written differently (1.0 and 1.00).
 	OtherText Kind = "other text"
+	// OtherPrecision: DECIMALs that PostgreSQL gives with more than the 38
+	// digits that there are here, and that agree in those.
+	OtherPrecision Kind = "38 digits only"
 	// OtherDigits: numbers that differ behind their fifteenth digit only.
 	OtherDigits Kind = "other digits"
 	// OtherOrder: the same rows in another order.
@@ -91,10 +95,12 @@ func compare(ours, theirs engine.Result, ordered bool) Kind {
 func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 	a, b := ours.Rows, theirs.Rows
 	if ordered {
-		if sameRows(a, b, theirs.Types, exactly) {
+		switch {
+		case sameRows(a, b, theirs.Types, exactly):
 			return ""
-		}
-		if sameRows(a, b, theirs.Types, loosely) {
+		case sameRows(a, b, theirs.Types, limited):
+			return OtherPrecision
+		case sameRows(a, b, theirs.Types, loosely):
 			return OtherText
 		}
 	}
@@ -105,6 +111,8 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 			return OtherOrder
 		}
 		return ""
+	case sameRows(a, b, theirs.Types, limited):
+		return OtherPrecision
 	case sameRows(a, b, theirs.Types, loosely):
 		if ordered {
 			return OtherOrder
@@ -114,6 +122,8 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 		return OtherDigits
 	case len(a) <= 200 && matched(a, b, theirs.Types, exactly):
 		return ""
+	case len(a) <= 200 && matched(a, b, theirs.Types, limited):
+		return OtherPrecision
 	case len(a) <= 200 && matched(a, b, theirs.Types, roughly):
 		return OtherDigits
 	}
@@ -217,6 +227,31 @@ func CompareValues(ours, theirs engine.Result, ordered bool) *Difference {
 func roughly(a, b engine.Cell, typ string) bool {
 	return loosely(a, b, typ) || !a.Null && !b.Null && typ == "DECIMAL" && near(a.Text, b.Text, typ)
 }
+
+// limited allows for a DECIMAL that 38 digits do not hold, or whose operands
+// they did not: it has 38 digits of its own or 38 behind the point, and is off
+// by a few of its last ones at most.
+func limited(a, b engine.Cell, typ string) bool {
+	if exactly(a, b, typ) {
+		return true
+	}
+	if a.Null || b.Null || typ != "DECIMAL" {
+		return false
+	}
+	x, okX := new(big.Rat).SetString(a.Text)
+	y, okY := new(big.Rat).SetString(b.Text)
+	_, fraction, _ := strings.Cut(a.Text, ".")
+	digits := len(strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(a.Text), "0"))
+	if !okX || !okY || digits < decimal.MaxDigits-1 && len(fraction) < decimal.MaxScale {
+		return false
+	}
+	unit := new(big.Rat).SetFrac(big.NewInt(fewUnits), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(len(fraction))), nil))
+	return x.Sub(x, y).Abs(x).Cmp(unit) <= 0
+}
+
+// fewUnits is by how many units of its last digit a number may be off that
+// was computed from numbers of 38 digits.
+const fewUnits = 10
 
 // loosely compares by meaning, where one value has several texts.
 func loosely(a, b engine.Cell, typ string) bool {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/integration/oracle/engine"
 	"github.com/kalamdb/kalamdb/integration/oracle/query"
 )
 
@@ -48,13 +49,14 @@ func (s *session) sequence(ctx context.Context, seed uint64) error {
 	for range perSequence {
 		g := query.NewGenerator(r, schema)
 		n := g.Change(target)
-		d := s.change(ctx, n.String(), target)
+		ours, theirs, d := s.change(ctx, n.String(), target)
+		s.tally.count(ours, theirs)
 		if d == nil {
 			before = append(before, n)
 			continue
 		}
 		if name := explain(s.rules, n.String(), d); name != "" {
-			s.accepted[name]++
+			s.tally.accept(name, s.script(mentioned(all, []string{n.String()}), []string{n.String()}, d, origin))
 			break // the tables may differ from here on
 		}
 		if err := s.reduce(ctx, all, target, before, n, d, origin); err != nil {
@@ -66,11 +68,12 @@ func (s *session) sequence(ctx context.Context, seed uint64) error {
 }
 
 // change runs a statement on both sides and compares answers and tables.
-func (s *session) change(ctx context.Context, sql string, target *query.Table) *Difference {
-	if d := s.both(ctx, sql, false); d != nil {
-		return d
+func (s *session) change(ctx context.Context, sql string, target *query.Table) (ours, theirs engine.Result, d *Difference) {
+	ours, theirs = s.run(ctx, sql)
+	if d := Compare(ours, theirs, false); d != nil {
+		return ours, theirs, d
 	}
-	return s.both(ctx, target.Contents(), false)
+	return ours, theirs, s.both(ctx, target.Contents(), false)
 }
 
 // reduce makes a failing sequence smaller and records it.
@@ -89,12 +92,12 @@ func (s *session) reduce(ctx context.Context, all []*query.Table, target *query.
 			return nil
 		}
 		for _, n := range before {
-			if s.change(ctx, n.String(), target) != nil {
+			if _, _, d := s.change(ctx, n.String(), target); d != nil {
 				fatal = leave()
 				return nil
 			}
 		}
-		out := s.change(ctx, last.String(), target)
+		_, _, out := s.change(ctx, last.String(), target)
 		fatal = leave()
 		if out != nil && explain(s.rules, last.String(), out) != "" {
 			return nil

@@ -108,11 +108,9 @@ func (s *session) round(ctx context.Context, seed uint64) error {
 func (s *session) finish(t *testing.T) {
 	t.Helper()
 	text, total := s.summary()
-	s.write(t, text)
+	s.write(t, text+s.tally.scripts())
 	t.Logf("slowest: %s", s.slow)
-	for name, n := range s.accepted {
-		t.Logf("accepted %s: %d", name, n)
-	}
+	t.Logf("seeds from %d: %s; unexplained %d", *seed, &s.tally, total)
 	if total > 0 {
 		t.Errorf("%d statements differ in %d ways:\n%s", total, len(s.seen), text)
 	}

@@ -28,9 +28,9 @@ type session struct {
 	slow    string
 	// seen counts the differences by signature; only the first few of one are
 	// shrunk.
-	seen     map[string]*finding
-	order    []string
-	accepted map[string]int
+	seen  map[string]*finding
+	order []string
+	tally tally
 }
 
 // finding is a difference that occurred, perhaps often.
@@ -48,7 +48,7 @@ func newSession(ours *engine.Kalam, theirs engine.Database) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{ours: ours, theirs: theirs, rules: rules, seen: map[string]*finding{}, accepted: map[string]int{}}, nil
+	return &session{ours: ours, theirs: theirs, rules: rules, seen: map[string]*finding{}, tally: tally{accepted: map[string]int{}, examples: map[string][]string{}}}, nil
 }
 
 // enter makes a new namespace on both sides and the tables in it. A difference
@@ -91,21 +91,28 @@ func (s *session) back(ctx context.Context) error {
 }
 
 func (s *session) both(ctx context.Context, sql string, ordered bool) *Difference {
+	ours, theirs := s.run(ctx, sql)
+	return Compare(ours, theirs, ordered)
+}
+
+// run gives both answers.
+func (s *session) run(ctx context.Context, sql string) (ours, theirs engine.Result) {
 	start := time.Now()
-	ours := s.ours.Exec(ctx, sql)
+	ours = s.ours.Exec(ctx, sql)
 	mine := time.Since(start)
-	theirs := s.theirs.Exec(ctx, sql)
+	theirs = s.theirs.Exec(ctx, sql)
 	if all := time.Since(start); all > s.slowest {
 		s.slowest = all
 		s.slow = fmt.Sprintf("%v KalamDB, %v %s: %s", mine, all-mine, s.theirs.Name(), sql)
 	}
-	return Compare(ours, theirs, ordered)
+	return ours, theirs
 }
 
-// unexplained compares and leaves out what is accepted.
-func (s *session) unexplained(ctx context.Context, sql string, ordered bool) *Difference {
-	d := s.both(ctx, sql, ordered)
-	if d == nil || explain(s.rules, sql, d) != "" {
+// unexplained compares and leaves out what is accepted or proven.
+func (s *session) unexplained(ctx context.Context, q *query.Query) *Difference {
+	sql := q.Root.String()
+	d := s.both(ctx, sql, q.Ordered)
+	if d == nil || explain(s.rules, sql, d) != "" || s.prove(ctx, q.Root, q.Ordered, d) != "" {
 		return nil
 	}
 	return d
@@ -114,12 +121,18 @@ func (s *session) unexplained(ctx context.Context, sql string, ordered bool) *Di
 // check runs a query on both sides and records a difference.
 func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Table, origin string) (failed bool, err error) {
 	sql := q.Root.String()
-	d := s.both(ctx, sql, q.Ordered)
+	ours, theirs := s.run(ctx, sql)
+	s.tally.count(ours, theirs)
+	d := Compare(ours, theirs, q.Ordered)
 	if d == nil {
 		return false, nil
 	}
-	if name := explain(s.rules, sql, d); name != "" {
-		s.accepted[name]++
+	name := explain(s.rules, sql, d)
+	if name == "" {
+		name = s.prove(ctx, q.Root, q.Ordered, d)
+	}
+	if name != "" {
+		s.tally.accept(name, s.script(mentioned(tables, []string{sql}), []string{sql}, d, origin))
 		return false, nil
 	}
 	if f := s.known(d); f != nil && len(f.scripts) >= 2 {
@@ -131,10 +144,10 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 		return time.Now().Before(s.deadline) && other != nil && other.Kind == d.Kind && errorSignature(other) == errorSignature(d)
 	}
 	q.Root.Shrink(400, func() bool {
-		return time.Now().Before(s.deadline) && same(s.unexplained(ctx, q.Root.String(), q.Ordered))
+		return time.Now().Before(s.deadline) && same(s.unexplained(ctx, q))
 	})
 	sql = q.Root.String()
-	tables, err = s.shrinkTables(ctx, tables, sql, func() bool { return same(s.unexplained(ctx, sql, q.Ordered)) })
+	tables, err = s.shrinkTables(ctx, tables, sql, func() bool { return same(s.unexplained(ctx, q)) })
 	if err != nil {
 		return true, err
 	}

@@ -26,8 +26,12 @@ type Kalam struct {
 
 var _ Database = (*Kalam)(nil)
 
-// statementTimeout is how long a statement may run on either side.
-const statementTimeout = 5 * time.Second
+// How long a statement may run. KalamDB has the longer time, so that what it
+// does not answer within it is a hang and no matter of speed.
+const (
+	statementTimeout = 30 * time.Second
+	otherTimeout     = 5 * time.Second
+)
 
 // OpenKalam opens an empty database whose queries may use that many
 // goroutines.

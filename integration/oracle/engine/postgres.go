@@ -152,7 +152,7 @@ func (s *Server) Connect(ctx context.Context) (*Postgres, error) {
 		conn, err := pgconn.Connect(ctx, "host="+s.dir+" user=postgres dbname=postgres")
 		if err == nil {
 			p := &Postgres{conn: conn}
-			if r := p.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d", statementTimeout.Milliseconds())); r.Err != nil {
+			if r := p.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d", otherTimeout.Milliseconds())); r.Err != nil {
 				return nil, r.Err
 			}
 			return p, nil
@@ -199,6 +199,23 @@ func (p *Postgres) Exec(ctx context.Context, sql string) Result {
 	}
 	if err := all.Close(); err != nil {
 		return Result{Affected: -1, Err: postgresError(err)}
+	}
+	return res
+}
+
+// ExecPlanned runs a query as other settings of the planner make it run.
+func (p *Postgres) ExecPlanned(ctx context.Context, settings []string, sql string) Result {
+	var b strings.Builder
+	b.WriteString("BEGIN; ")
+	for _, s := range settings {
+		b.WriteString("SET LOCAL " + s + "; ")
+	}
+	if r := p.Exec(ctx, b.String()); r.Err != nil {
+		return r
+	}
+	res := p.Exec(ctx, sql)
+	if r := p.Exec(ctx, "ROLLBACK"); r.Err != nil {
+		return r
 	}
 	return res
 }

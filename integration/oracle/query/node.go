@@ -226,3 +226,56 @@ func (s *shrinker) replace(n *Node) bool {
 	}
 	return false
 }
+
+// Without calls visit once for every way to take one piece out of the tree:
+// an optional piece left out, an element of a list left out, an expression
+// replaced by a part of itself, by a plain value or by NULL. The tree is whole
+// again when it returns. It ends early when visit gives false.
+func (n *Node) Without(visit func() bool) {
+	var nodes []*Node
+	n.walk(func(k *Node) { nodes = append(nodes, k) })
+	for _, k := range nodes {
+		if !k.without(visit) {
+			return
+		}
+	}
+}
+
+func (n *Node) without(visit func() bool) bool {
+	old := *n
+	defer func() { *n = old }()
+	if n.Optional {
+		n.hidden = true
+		if !visit() {
+			return false
+		}
+		n.hidden = false
+	}
+	if n.Sep != "" && len(n.Parts) > n.Min {
+		for i := range old.Parts {
+			n.Parts = append(append([]any(nil), old.Parts[:i]...), old.Parts[i+1:]...)
+			if !visit() {
+				return false
+			}
+		}
+		*n = old
+	}
+	if n.Type == None {
+		return true
+	}
+	for _, p := range old.Parts {
+		if k, ok := p.(*Node); ok && k.Type == n.Type {
+			*n = *k
+			if !visit() {
+				return false
+			}
+		}
+	}
+	for _, plain := range []string{old.Type.plain(), "NULL"} {
+		*n = Node{Type: old.Type, Parts: []any{plain}}
+		if !visit() {
+			return false
+		}
+	}
+	return true
+}

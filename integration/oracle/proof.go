@@ -1,0 +1,95 @@
+package oracle
+
+import (
+	"context"
+	"strings"
+
+	"github.com/kalamdb/kalamdb/integration/oracle/engine"
+	"github.com/kalamdb/kalamdb/integration/oracle/query"
+)
+
+// The names under which a proven difference is counted.
+const (
+	// otherPlan: PostgreSQL itself gives KalamDB's answer once its planner
+	// works with other settings, so that SQL leaves the answer open.
+	otherPlan = "proven: PostgreSQL agrees with another plan"
+	// whilePlanning: PostgreSQL computes a constant expression while it plans
+	// and fails, before it knows whether any row needs the value.
+	whilePlanning = "proven: PostgreSQL fails while planning"
+	// twoFaults: the statement has two faults. With one piece taken out both
+	// sides refuse it as KalamDB did, with another piece taken out both refuse
+	// it as the other did.
+	twoFaults = "proven: the statement has two faults"
+)
+
+// plans are settings that make PostgreSQL compute the same statement in
+// another order.
+var plans = [][]string{
+	{"enable_hashagg = off", "enable_hashjoin = off"},
+	{"enable_sort = off", "enable_mergejoin = off", "enable_nestloop = off"},
+	{"join_collapse_limit = 1", "from_collapse_limit = 1", "enable_material = off"},
+	{"enable_hashjoin = off", "enable_mergejoin = off", "enable_hashagg = off", "enable_incremental_sort = off"},
+	{"enable_nestloop = off", "enable_hashagg = off", "enable_memoize = off"},
+}
+
+// mostPieces bounds how many pieces are taken out to prove two faults.
+const mostPieces = 150
+
+// dataError tells whether an error is one of values, which arise when a
+// statement runs: classes 22 and 54.
+func dataError(e *engine.Error) bool {
+	return e != nil && (strings.HasPrefix(e.State, "22") || strings.HasPrefix(e.State, "54"))
+}
+
+// prove looks for a proof that a difference is PostgreSQL's freedom and not a
+// fault. It gives the proof's name, "" without one. The statement may be
+// repeated on both sides at will.
+func (s *session) prove(ctx context.Context, root *query.Node, ordered bool, d *Difference) string {
+	pg, ok := s.theirs.(*engine.Postgres)
+	if !ok || d.Kind == Panic || d.Kind == OtherTypes {
+		return ""
+	}
+	sql := root.String()
+	if d.Kind == OtherState && s.provesTwoFaults(ctx, root, d) {
+		return twoFaults
+	}
+	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) {
+		if r := pg.Exec(ctx, "EXPLAIN "+sql); r.Err != nil && r.Err.State == d.Theirs.Err.State {
+			return whilePlanning
+		}
+	}
+	if d.Kind != OtherState || dataError(d.Ours.Err) && dataError(d.Theirs.Err) {
+		for _, settings := range plans {
+			other := pg.ExecPlanned(ctx, settings, sql)
+			if other.Err != nil && other.Err.State == "57014" {
+				continue
+			}
+			if compare(d.Ours, other, ordered) == "" {
+				return otherPlan
+			}
+		}
+	}
+	return ""
+}
+
+// provesTwoFaults takes pieces out of a statement that the two sides refuse
+// for different reasons.
+func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Difference) bool {
+	ours, theirs := false, false
+	tries := mostPieces
+	root.Without(func() bool {
+		sql := root.String()
+		a := s.ours.Exec(ctx, sql)
+		if a.Err == nil {
+			tries--
+			return tries > 0
+		}
+		if b := s.theirs.Exec(ctx, sql); b.Err != nil && a.Err.State == b.Err.State {
+			ours = ours || a.Err.State == d.Ours.Err.State
+			theirs = theirs || a.Err.State == d.Theirs.Err.State
+		}
+		tries--
+		return tries > 0 && !(ours && theirs)
+	})
+	return ours && theirs
+}
