@@ -63,6 +63,8 @@ type selectState struct {
 	// those that it has.
 	expands bool
 	calls   []plan.TableFuncCall
+	// oneValue names the form around, of which each part is one value.
+	oneValue string
 	// own are the columns of FROM.
 	own []int
 }
@@ -86,6 +88,9 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		return b.aggregate(f, sc)
 	case known && kind == builtin.Window:
 		return nil, dberr.Newf(dberr.InvalidSQL, "window function %s requires an OVER clause", f.Name).WithState("42809")
+	case known && kind == builtin.Table && sc.sel != nil && sc.sel.oneValue != "":
+		return nil, b.errorf(f, dberr.Unsupported, "set-returning functions are not allowed in %s", sc.sel.oneValue).
+			WithHint("Move the function into a LATERAL element of FROM.")
 	case known && kind == builtin.Table && sc.sel != nil && sc.sel.expands && sc.sel.collecting && !sc.sel.inWindow:
 		return b.rowsCall(f, sc)
 	case known && kind == builtin.Table:
@@ -97,6 +102,14 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		return nil, dberr.Newf(dberr.InvalidSQL, "%s(*) specified, but %s is not an aggregate function", f.Name, f.Name).WithState("42809")
 	case f.Distinct, len(f.OrderBy) > 0, len(f.WithinGroup) > 0, f.Filter != nil:
 		return nil, dberr.Newf(dberr.InvalidSQL, "DISTINCT, ORDER BY and FILTER need an aggregate function; %s is none", f.Name).WithState("42809")
+	}
+	switch f.Name {
+	case "coalesce":
+		defer sc.oneValue("COALESCE")()
+	case "nullif":
+		if len(f.Args) != 2 {
+			return nil, b.errorf(f, dberr.InvalidSQL, "NULLIF takes two arguments, not %d", len(f.Args)).WithState("42601")
+		}
 	}
 	args, err := b.args(f, sc)
 	if err != nil {

@@ -329,7 +329,20 @@ func (b *binder) slice(e *ast.SliceExpr, sc *scope) (expr.Expr, error) {
 	return expr.Slice(x, bounds[0], bounds[1])
 }
 
+// oneValue forbids functions that give rows within a form whose parts are not
+// all computed. done ends that.
+func (sc *scope) oneValue(form string) (done func()) {
+	sel := sc.sel
+	if sel == nil {
+		return func() {}
+	}
+	old := sel.oneValue
+	sel.oneValue = form
+	return func() { sel.oneValue = old }
+}
+
 func (b *binder) caseExpr(e *ast.CaseExpr, sc *scope) (expr.Expr, error) {
+	defer sc.oneValue("CASE")()
 	var operand, els expr.Expr
 	var err error
 	if e.Operand != nil {

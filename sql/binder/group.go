@@ -1,6 +1,8 @@
 package binder
 
 import (
+	"math"
+
 	"slices"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -129,7 +131,9 @@ func (b *binder) groupItem(e ast.Expr, s *ast.Select, sc *scope, g *grouping) (a
 // list, where no column of FROM has that name, or an expression.
 func (b *binder) groupExpr(e ast.Expr, s *ast.Select, sc *scope, g *grouping) (int, error) {
 	src := e
-	if _, ok := e.(*ast.IntLit); ok {
+	if _, constant, err := b.ordinal(e, math.MaxInt, "GROUP BY"); err != nil {
+		return 0, err
+	} else if constant {
 		var flat []ast.Expr
 		for i := range s.Items {
 			if star, ok := s.Items[i].X.(*ast.Star); ok {

@@ -236,16 +236,29 @@ func (b *binder) body(q *ast.Query, outer *scope) (*result, error) {
 	return r, nil
 }
 
-// ordinal reads a number that stands for a column of the select list.
+// ordinal reads a number that stands for a column of the select list. Other
+// bare constants are refused there: they would order or group nothing, and
+// whoever writes them means something else.
 func (b *binder) ordinal(e ast.Expr, n int, clause string) (int, bool, error) {
-	i, ok := e.(*ast.IntLit)
-	if !ok {
+	var at int64
+	switch e := e.(type) {
+	case *ast.IntLit:
+		at = e.Value
+	case *ast.UnaryExpr:
+		i, ok := e.X.(*ast.IntLit)
+		if !ok || e.Op != ast.OpSub {
+			return 0, false, nil
+		}
+		at = -i.Value
+	case *ast.NullLit, *ast.BoolLit, *ast.DecimalLit, *ast.StringLit, *ast.BitLit:
+		return 0, true, b.errorf(e, dberr.InvalidSQL, "non-integer constant in %s", clause).WithState("42601")
+	default:
 		return 0, false, nil
 	}
-	if i.Value < 1 || i.Value > int64(n) {
-		return 0, true, b.errorf(e, dberr.InvalidSQL, "%s position %d is not in select list", clause, i.Value).WithState("42P10")
+	if at < 1 || at > int64(n) {
+		return 0, true, b.errorf(e, dberr.InvalidSQL, "%s position %d is not in select list", clause, at).WithState("42P10")
 	}
-	return int(i.Value) - 1, true, nil
+	return int(at) - 1, true, nil
 }
 
 // sortLimit puts ORDER BY, LIMIT and OFFSET on a node.

@@ -55,8 +55,9 @@ func AsConst(e Expr) (sqltype.Value, bool) {
 }
 
 // Fold replaces every part of e that depends on nothing but constants by its
-// value, and simplifies AND, OR, CASE and COALESCE with constant operands. A
-// part whose evaluation fails stays, so that its error is raised only when a
+// value, and simplifies AND, OR, CASE and COALESCE with constant operands. What
+// is NULL because of one constant operand is NULL, and its other operands are
+// not computed. A part whose evaluation fails stays, so that its error is raised only when a
 // row reaches it.
 func Fold(e Expr) Expr {
 	out, err := Transform(e, func(e Expr) (Expr, error) { return foldNode(e), nil })
@@ -84,10 +85,22 @@ func foldNode(e Expr) Expr {
 		}
 		if n.Fn.Strict {
 			for _, a := range n.Args {
-				if c, ok := a.(*ConstExpr); ok && c.Value.IsNull() {
+				if isNull(a) {
 					return Const(sqltype.NullOf(n.typ.Kind), n.typ)
 				}
 			}
+		}
+	case *CompareExpr:
+		if !n.Distinct && (isNull(n.L) || isNull(n.R)) {
+			return Const(sqltype.NullOf(sqltype.Boolean), sqltype.TBoolean)
+		}
+	case *LikeExpr:
+		if isNull(n.X) || isNull(n.Pattern) {
+			return Const(sqltype.NullOf(sqltype.Boolean), sqltype.TBoolean)
+		}
+	case *InExpr:
+		if isNull(n.X) {
+			return Const(sqltype.NullOf(sqltype.Boolean), sqltype.TBoolean)
 		}
 	case *CastExpr:
 		if Volatility(n) != builtin.Immutable && !dateCast(n) {
@@ -107,6 +120,12 @@ func foldNode(e Expr) Expr {
 		return e
 	}
 	return Const(v, e.Type())
+}
+
+// isNull tells the constant NULL.
+func isNull(e Expr) bool {
+	c, ok := e.(*ConstExpr)
+	return ok && c.Value.IsNull()
 }
 
 // dateCast tells a cast of a constant text that does not look at the clock.

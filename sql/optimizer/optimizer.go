@@ -1,5 +1,5 @@
 // Package optimizer turns a bound plan into one that does less: predicates and
-// limits move towards the tables, columns that nobody reads are not read,
+// limits move towards the tables, constants are computed, columns that nobody reads are not read,
 // conjuncts over the primary key become ranges of the scan, subqueries become
 // joins. It changes no result: every step is an identity of relational
 // algebra, and a plan that skips all of them gives the same rows.
@@ -29,6 +29,7 @@ func Optimize(st *plan.Statement, opts Options) (sized bool) {
 	o := &optimizer{st: st, rows: opts.Rows}
 	n := st.Query
 	if !opts.NoPushdown {
+		n = o.fold(n)
 		n = o.inlineCTEs(n)
 		n = o.decorrelate(n)
 		n = o.sinkMarks(n)

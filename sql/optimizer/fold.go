@@ -1,0 +1,86 @@
+package optimizer
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
+)
+
+// fold computes what depends on constants alone, in every expression of the
+// plan, and puts no rows in the place of a part of the plan that a condition
+// without columns leaves none.
+func (o *optimizer) fold(n plan.Node) plan.Node {
+	n = mapInputs(n, o.fold)
+	switch n := n.(type) {
+	case *plan.Filter:
+		f := &plan.Filter{In: n.In, Preds: foldConditions(n.Preds)}
+		switch {
+		case len(f.Preds) == 0:
+			return n.In
+		case never(f.Preds):
+			return nothing(n)
+		}
+		return f
+	case *plan.Project:
+		p := *n
+		p.Exprs = foldAll(n.Exprs)
+		return &p
+	case *plan.Join:
+		j := *n
+		j.On, j.Test = foldConditions(n.On), foldAll(n.Test)
+		if j.Kind == plan.Inner && (never(j.On) || isNothing(j.L) || isNothing(j.R)) {
+			return nothing(n)
+		}
+		if isNothing(j.L) && (j.Kind == plan.Left || j.Kind == plan.Single || j.Kind == plan.Mark) {
+			return nothing(n)
+		}
+		return &j
+	case *plan.Apply:
+		a := *n
+		a.On = foldAll(n.On)
+		if isNothing(a.L) {
+			return nothing(n)
+		}
+		return &a
+	case *plan.Values:
+		v := &plan.Values{Cols: n.Cols, Rows: make([][]expr.Expr, len(n.Rows))}
+		for i, row := range n.Rows {
+			v.Rows[i] = foldAll(row)
+		}
+		return v
+	}
+	return n
+}
+
+func foldAll(list []expr.Expr) []expr.Expr {
+	out := make([]expr.Expr, len(list))
+	for i, e := range list {
+		out[i] = expr.Fold(e)
+	}
+	return out
+}
+
+// foldConditions drops the conjuncts that are true.
+func foldConditions(preds []expr.Expr) []expr.Expr {
+	return slices.DeleteFunc(foldAll(preds), func(e expr.Expr) bool {
+		v, ok := expr.AsConst(e)
+		return ok && !v.IsNull() && v.Bool()
+	})
+}
+
+// never tells whether a conjunct is false or NULL for all rows.
+func never(preds []expr.Expr) bool {
+	return slices.ContainsFunc(preds, func(e expr.Expr) bool {
+		v, ok := expr.AsConst(e)
+		return ok && (v.IsNull() || !v.Bool())
+	})
+}
+
+// nothing is a node without rows in the place of another one.
+func nothing(n plan.Node) plan.Node { return &plan.Values{Cols: n.Columns()} }
+
+func isNothing(n plan.Node) bool {
+	v, ok := n.(*plan.Values)
+	return ok && len(v.Rows) == 0
+}
