@@ -14,6 +14,7 @@ INFO    := github.com/kalamdb/kalamdb/commons/buildinfo
 LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).branch=$(BRANCH)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 export CGO_ENABLED = 0
 
@@ -37,7 +38,7 @@ test: ## run every module's tests
 	go test -timeout 10m $(PACKAGES)
 
 .PHONY: check
-check: fmt-check vet staticcheck modules cross race ## everything CI checks beside the tests
+check: fmt-check vet staticcheck vuln modules cross race ## everything CI checks beside the tests
 
 .PHONY: fmt
 fmt: ## format the code
@@ -54,6 +55,19 @@ vet: ## go vet
 .PHONY: staticcheck
 staticcheck: ## staticcheck, at the version named above
 	go run $(STATICCHECK) $(PACKAGES)
+
+.PHONY: vuln
+vuln: ## govulncheck: known vulnerabilities that our code reaches (needs vuln.go.dev, or a copy of it at GOVULNDB)
+	@for m in $(MODULES); do \
+		echo "govulncheck in $$m"; \
+		out=$$(go run $(GOVULNCHECK) -C $$m ./... 2>&1); code=$$?; \
+		case "$$code$$out" in \
+		0*) ;; \
+		*'govulncheck: fetching vulnerabilities:'*) \
+			echo 'skipped: the vulnerability database cannot be reached'; echo "$$out" | grep 'fetching vulnerabilities:'; break ;; \
+		*) echo "$$out"; exit 1 ;; \
+		esac; \
+	done
 
 .PHONY: modules
 modules: ## build each module by itself, without the workspace

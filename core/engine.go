@@ -337,8 +337,10 @@ func (e *Engine) UserRole(ctx context.Context, id ident.UserID) (role string, re
 // Stats are the engine's figures for monitoring.
 type Stats struct {
 	Commit      table.CommitStats
+	Tables      table.Totals
+	Flush       flush.Stats
 	Live        live.Stats
-	Sessions    int
+	Sessions    session.Stats
 	StreamRows  int
 	StreamBytes int64
 	Plans       sql.CacheStats
@@ -351,7 +353,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	rows, bytes := e.store.StreamStats()
 	return Stats{
-		Commit: e.store.CommitStats(), Live: e.hub.Stats(), Sessions: len(e.sessions.List()),
+		Commit: e.store.CommitStats(), Tables: e.store.Totals(), Flush: e.flushes.Stats(), Live: e.hub.Stats(), Sessions: e.sessions.Stats(),
 		StreamRows: rows, StreamBytes: bytes,
 		Plans: e.compiler.CacheStats(), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Uptime: time.Since(e.started),
 	}

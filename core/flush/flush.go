@@ -24,9 +24,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/table"
@@ -63,6 +65,9 @@ type Service struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	flushes, failures, rows atomic.Int64
+	took                    *histogram.Histogram
+
 	mu     sync.Mutex // guards tables
 	tables map[ident.TableID]*memory
 }
@@ -77,6 +82,8 @@ type memory struct {
 	failures int
 	// retry is when a flush that failed is tried again.
 	retry time.Time
+	// since is when something was first seen to wait; zero: nothing waits.
+	since time.Time
 }
 
 // New makes a Service. Start makes it follow the schedules.
@@ -93,7 +100,48 @@ func New(opts Options) *Service {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{opts: opts, tables: map[ident.TableID]*memory{}}
+	return &Service{
+		opts: opts, tables: map[ident.TableID]*memory{},
+		took: histogram.New(.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300),
+	}
+}
+
+// Stats are a Service's figures.
+type Stats struct {
+	// Flushes and Failures count those that ended, Rows what was moved.
+	Flushes, Failures, Rows int64
+	// Took are their times in seconds.
+	Took histogram.Snapshot
+	// Lag is for how long the change waits that has waited longest, as precise
+	// as CheckInterval; 0: nothing waits.
+	Lag time.Duration
+}
+
+// Stats reads the figures.
+func (s *Service) Stats() Stats {
+	st := Stats{Flushes: s.flushes.Load(), Failures: s.failures.Load(), Rows: s.rows.Load(), Took: s.took.Snapshot()}
+	now := s.opts.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.tables {
+		if !m.since.IsZero() {
+			st.Lag = max(st.Lag, now.Sub(m.since))
+		}
+	}
+	return st
+}
+
+// note keeps the time since which something waits. After a flush that is the
+// flush: what it has left is no older, unless it was left on purpose.
+func (m *memory) note(st table.Stats, now time.Time) {
+	switch {
+	case st.Waiting == 0:
+		m.since = time.Time{}
+	case m.since.IsZero():
+		m.since = now
+	case st.LastFlush.After(m.since):
+		m.since = st.LastFlush
+	}
 }
 
 // Start follows the tables' schedules until Stop.
@@ -178,6 +226,7 @@ func (s *Service) due(t *ddl.Table, now time.Time) string {
 		m = &memory{tick: tick(t, interval, stats.LastFlush)}
 		s.tables[t.ID] = m
 	}
+	m.note(stats, now)
 	if stats.Waiting < m.left {
 		m.left = 0 // somebody else has flushed
 	}
@@ -323,7 +372,15 @@ func (s *Service) begin(ctx context.Context, t *ddl.Table, req Request, ended fu
 	}
 	var err error
 	f.task, err = s.opts.Jobs.Start(ctx, spec, func(ctx context.Context, task *job.Task) (string, error) {
+		start := time.Now()
 		res, err := s.opts.Store.Flush(ctx, t.ID, table.FlushOptions{MinRows: req.MinRows, Step: task.Step, Hold: task.Hold, Work: task.Work})
+		s.flushes.Add(1)
+		s.took.Observe(time.Since(start).Seconds())
+		if err != nil {
+			s.failures.Add(1)
+		} else {
+			s.rows.Add(res.Rows)
+		}
 		f.mu.Lock()
 		f.res = res
 		f.mu.Unlock()

@@ -288,3 +288,35 @@ func TestServiceFollowsTheSchedule(t *testing.T) {
 		t.Error("nothing was flushed")
 	}
 }
+
+// TestLag watches for how long rows wait while flushes fail, and after.
+func TestLag(t *testing.T) {
+	f := open(t, memkv.New(memkv.Options{}), newPlace(), start, Options{Rows: 1000, Interval: time.Hour})
+	tab := f.table(10*time.Second, 0)
+	lag := func(want time.Duration) {
+		t.Helper()
+		if st := f.Stats(); st.Lag != want {
+			t.Errorf("the lag is %v, want %v: %+v", st.Lag, want, st)
+		}
+	}
+	f.expect(2*time.Second, 0, 0, tab)
+	lag(0)
+	f.insert(tab, "ann", 5)
+	f.expect(1*time.Second, 0, 5, tab) // at 3: seen
+	lag(0)
+	f.expect(4*time.Second, 0, 5, tab)
+	lag(4 * time.Second)
+	f.place.fail.Store(true)
+	f.expect(4*time.Second, 1, 5, tab) // at 11
+	lag(8 * time.Second)
+	f.place.fail.Store(false)
+	f.expect(5*time.Second, 1, 0, tab) // tried again at 16
+	f.expect(1*time.Second, 0, 0, tab)
+	lag(0)
+	if st := f.Stats(); st.Flushes != 2 || st.Failures != 1 || st.Rows != 5 || st.Took.Count != 2 {
+		t.Errorf("%+v", st)
+	}
+	if got := f.store.Totals(); got.Flushed != 5 || got.Waiting != 0 || got.Files != 1 || got.Bytes == 0 {
+		t.Errorf("%+v", got)
+	}
+}

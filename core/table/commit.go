@@ -11,6 +11,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/sql/exec"
@@ -270,7 +271,7 @@ func (s *Store) commitGroup() error {
 		s.pub.Publish(g.events)
 	}
 	s.stats.commits.Add(int64(g.passed))
-	s.stats.batches.Add(1)
+	s.stats.sizes.Observe(float64(g.passed))
 	return nil
 }
 
@@ -278,7 +279,7 @@ func (s *Store) commitGroup() error {
 func (s *Store) write() error {
 	start := time.Now()
 	err := s.backend.Write(context.Background(), &s.batch)
-	s.stats.writeNanos.Add(int64(time.Since(start)))
+	s.stats.writes.Observe(time.Since(start).Seconds())
 	if err == nil {
 		s.failed.Store(nil)
 		return nil
@@ -403,23 +404,31 @@ type Conflict struct{ Key string }
 func (c *Conflict) Error() string { return "the row was changed by another statement meanwhile" }
 
 type commitStats struct {
-	commits, batches, writeNanos atomic.Int64
+	commits atomic.Int64
+	sizes   *histogram.Histogram
+	writes  *histogram.Histogram
+}
+
+func newCommitStats() commitStats {
+	return commitStats{
+		sizes:  histogram.New(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+		writes: histogram.New(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5),
+	}
 }
 
 // CommitStats counts what the committer has done since the start.
 type CommitStats struct {
-	// Commits is the number of statements, Batches that of the batches that
-	// they were written in.
-	Commits, Batches int64
-	// WriteTime is the time spent in the backend.
-	WriteTime time.Duration
+	// Commits is the number of statements.
+	Commits int64
+	// Sizes are the numbers of statements that shared a batch, and with it one
+	// sync.
+	Sizes histogram.Snapshot
+	// Writes are the times, in seconds, that writing and syncing a batch took,
+	// those of definitions and flushes included.
+	Writes histogram.Snapshot
 }
 
 // CommitStats reads the counters.
 func (s *Store) CommitStats() CommitStats {
-	return CommitStats{
-		Commits:   s.stats.commits.Load(),
-		Batches:   s.stats.batches.Load(),
-		WriteTime: time.Duration(s.stats.writeNanos.Load()),
-	}
+	return CommitStats{Commits: s.stats.commits.Load(), Sizes: s.stats.sizes.Snapshot(), Writes: s.stats.writes.Snapshot()}
 }

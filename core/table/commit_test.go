@@ -404,8 +404,8 @@ func TestWritersShareOneSync(t *testing.T) {
 	}
 	close(held)
 	wg.Wait()
-	if st := f.CommitStats(); st.Commits != n || st.Batches != 1 {
-		t.Fatalf("%d statements took %d batches", st.Commits, st.Batches)
+	if st := f.CommitStats(); st.Commits != n || st.Sizes.Count != 1 || st.Sizes.Sum != n || st.Writes.Count == 0 {
+		t.Fatalf("%d statements: %+v", st.Commits, st)
 	}
 }
 

@@ -178,6 +178,28 @@ func (s *Store) Stats(id ident.TableID) Stats {
 	return out
 }
 
+// Totals are the figures of all tables together.
+type Totals struct {
+	// Waiting, Buffered, Flushed, Deleted, Files and Bytes are as in Stats.
+	Waiting, Buffered, Flushed, Deleted, Files, Bytes int64
+}
+
+// Totals adds the figures of all tables up.
+func (s *Store) Totals() Totals {
+	s.counts.mu.RLock()
+	defer s.counts.mu.RUnlock()
+	var t Totals
+	for _, c := range s.counts.tables {
+		t.Waiting += c.hot + c.hotDeleted
+		t.Buffered += c.hot
+		t.Flushed += c.live - c.hot
+		t.Deleted += c.deleted
+		t.Files += c.files
+		t.Bytes += c.bytes
+	}
+	return t
+}
+
 // UserStats are the figures of one user's part of a USER table at a state. They
 // are made by looking at the user's hot rows and the list of the user's files.
 func (s *Store) UserStats(ctx context.Context, st *State, t *ddl.Table, user ident.UserID) (Stats, error) {

@@ -206,6 +206,7 @@ const seqBlock = 1 << 16
 func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
+		stats:   newCommitStats(),
 		backend: backend,
 		limits:  backend.Limits(),
 		pub:     pub,

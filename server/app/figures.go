@@ -37,7 +37,7 @@ func (s *Server) logSizes(every time.Duration) {
 			continue
 		}
 		st := s.engine.Stats()
-		s.log.Info("data size", "data_bytes", size, "stream_bytes", st.StreamBytes, "sessions", st.Sessions,
+		s.log.Info("data size", "data_bytes", size, "stream_bytes", st.StreamBytes, "cold_bytes", st.Tables.Bytes, "sessions", st.Sessions.Sessions,
 			"subscriptions", st.Live.Subscriptions)
 	}
 }

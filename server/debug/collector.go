@@ -3,6 +3,7 @@ package debug
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/live"
 )
 
@@ -40,7 +41,22 @@ var figures = []figure{
 
 	engineGauge("uptime_seconds", "Time since the database was opened.", func(f *Figures) float64 { return f.Engine.Uptime.Seconds() }),
 	engineGauge("hot_bytes", "Bytes of the hot rows on their medium.", func(f *Figures) float64 { return float64(f.HotBytes) }),
-	engineGauge("sessions", "Sessions that are remembered.", func(f *Figures) float64 { return float64(f.Engine.Sessions) }),
+	engineGauge("hot_rows", "Live rows whose newest version is in the hot tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Buffered) }),
+	engineGauge("cold_rows", "Live rows whose newest version is in the cold tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Flushed) }),
+	engineGauge("cold_bytes", "Bytes of the files of the cold tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Bytes) }),
+	engineGauge("cold_files", "Files of the cold tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Files) }),
+	engineGauge("deleted_rows", "Rows that are deleted but kept, in both tiers.", func(f *Figures) float64 { return float64(f.Engine.Tables.Deleted) }),
+	engineGauge("flush_waiting_rows", "Rows and deletions that wait to be flushed.", func(f *Figures) float64 { return float64(f.Engine.Tables.Waiting) }),
+	engineGauge("flush_lag_seconds", "For how long the change waits that has waited longest to be flushed.", func(f *Figures) float64 { return f.Engine.Flush.Lag.Seconds() }),
+	engineCounter("flush_failures_total", "Flushes of a table that failed.", func(f *Figures) float64 { return float64(f.Engine.Flush.Failures) }),
+	engineCounter("flush_rows_total", "Rows that were flushed.", func(f *Figures) float64 { return float64(f.Engine.Flush.Rows) }),
+
+	engineGauge("sessions", "Sessions that are remembered.", func(f *Figures) float64 { return float64(f.Engine.Sessions.Sessions) }),
+	engineCounter("session_hits_total", "Tables that statements found registered in their session.", func(f *Figures) float64 { return float64(f.Engine.Sessions.Hits) }),
+	engineCounter("session_misses_total", "Tables that statements had to register in their session.", func(f *Figures) float64 { return float64(f.Engine.Sessions.Misses) }),
+	engineGauge("query_memory_bytes", "Memory that running statements have reserved.", func(f *Figures) float64 { return float64(f.Engine.Memory.Used) }),
+	engineGauge("query_memory_limit_bytes", "Memory that all statements may reserve together.", func(f *Figures) float64 { return float64(f.Engine.Memory.Limit) }),
+	engineCounter("query_memory_refused_total", "Reservations that were refused because all statements together had too much.", func(f *Figures) float64 { return float64(f.Engine.Memory.Refused) }),
 	engineGauge("plan_cache_entries", "Plans in the plan cache.", func(f *Figures) float64 { return float64(f.Engine.Plans.Entries) }),
 	engineCounter("plan_cache_hits_total", "Statements whose plan was there.", func(f *Figures) float64 { return float64(f.Engine.Plans.Hits) }),
 	engineCounter("plan_cache_misses_total", "Statements that had to be compiled.", func(f *Figures) float64 { return float64(f.Engine.Plans.Misses) }),
@@ -50,8 +66,6 @@ var figures = []figure{
 	engineGauge("stream_bytes", "Bytes of STREAM tables in memory.", func(f *Figures) float64 { return float64(f.Engine.StreamBytes) }),
 
 	engineCounter("commits_total", "Statements that changed rows durably.", func(f *Figures) float64 { return float64(f.Engine.Commit.Commits) }),
-	engineCounter("commit_batches_total", "Batches that they were written in, each with one sync.", func(f *Figures) float64 { return float64(f.Engine.Commit.Batches) }),
-	engineCounter("commit_write_seconds_total", "Time that writing and syncing batches took.", func(f *Figures) float64 { return f.Engine.Commit.WriteTime.Seconds() }),
 
 	engineGauge("subscriptions", "Live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Subscriptions) }),
 	engineGauge("live_topics", "Tables of a user that have live queries.", func(f *Figures) float64 { return float64(f.Engine.Live.Topics) }),
@@ -71,6 +85,9 @@ var figures = []figure{
 
 var (
 	ended = prometheus.NewDesc("kalamdb_subscriptions_ended_total", "Live queries that ended, by reason.", []string{"reason"}, nil)
+	sizes = prometheus.NewDesc("kalamdb_commit_batch_statements", "Statements that were written in one batch, with one sync.", nil, nil)
+	syncs = prometheus.NewDesc("kalamdb_commit_sync_seconds", "Time to write and sync a batch.", nil, nil)
+	took  = prometheus.NewDesc("kalamdb_flush_duration_seconds", "Time of the flushes of a table, those that failed included.", nil, nil)
 	lag   = prometheus.NewDesc("kalamdb_live_latency_seconds", "Time from a commit to the reader of a live query.", nil, nil)
 )
 
@@ -82,8 +99,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range figures {
 		ch <- f.desc
 	}
-	ch <- ended
-	ch <- lag
+	for _, d := range []*prometheus.Desc{ended, lag, sizes, syncs, took} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -98,6 +116,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if now.Engine == nil {
 		return
 	}
+	ch <- counted(sizes, now.Engine.Commit.Sizes)
+	ch <- counted(syncs, now.Engine.Commit.Writes)
+	ch <- counted(took, now.Engine.Flush.Took)
 	l := &now.Engine.Live
 	for reason, n := range map[string]uint64{"killed": l.Killed, "slow_consumer": l.SlowClosed, "error": l.Failed, "other": l.OtherClosed} {
 		ch <- prometheus.MustNewConstMetric(ended, prometheus.CounterValue, float64(n), reason)
@@ -110,4 +131,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	total += l.Latency[len(live.LatencyBounds)]
 	ch <- prometheus.MustNewConstHistogram(lag, total, l.LatencySum.Seconds(), buckets)
+}
+
+func counted(d *prometheus.Desc, s histogram.Snapshot) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(s.Bounds))
+	for i, bound := range s.Bounds {
+		buckets[bound] = s.Below[i]
+	}
+	return prometheus.MustNewConstHistogram(d, s.Count, s.Sum, buckets)
 }

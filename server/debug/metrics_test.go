@@ -8,7 +8,9 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/core/session"
 	"github.com/kalamdb/kalamdb/live"
 )
 
@@ -56,14 +58,21 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, "kalamdb_commits_total") {
 		t.Error("figures of a database that is not open")
 	}
-	st := core.Stats{Sessions: 3}
-	st.Commit.Commits, st.Commit.Batches = 40, 4
+	st := core.Stats{Sessions: session.Stats{Sessions: 3, Hits: 5}}
+	st.Commit.Commits = 40
+	sizes := histogram.New(1, 8)
+	for _, n := range []float64{1, 5, 34} {
+		sizes.Observe(n)
+	}
+	st.Commit.Sizes = sizes.Snapshot()
+	st.Flush.Lag, st.Tables.Bytes = 90*time.Second, 77
 	st.Live.Killed = 2
 	st.Live.Latency[0], st.Live.Latency[1], st.Live.Latency[len(live.LatencyBounds)] = 5, 6, 1
 	f.Engine, f.HotBytes = &st, 1<<20
 	text = scrape(t, m)
 	for _, want := range []string{
-		"kalamdb_commits_total 40", "kalamdb_commit_batches_total 4", "kalamdb_sessions 3", "kalamdb_hot_bytes 1.048576e+06",
+		"kalamdb_commits_total 40", `kalamdb_commit_batch_statements_bucket{le="8"} 2`, "kalamdb_commit_batch_statements_count 3", "kalamdb_commit_batch_statements_sum 40",
+		"kalamdb_commit_sync_seconds_count 0", "kalamdb_flush_lag_seconds 90", "kalamdb_cold_bytes 77", "kalamdb_session_hits_total 5", "kalamdb_sessions 3", "kalamdb_hot_bytes 1.048576e+06",
 		`kalamdb_subscriptions_ended_total{reason="killed"} 2`,
 		`kalamdb_live_latency_seconds_bucket{le="0.0001"} 5`, `kalamdb_live_latency_seconds_bucket{le="0.00025"} 11`,
 		"kalamdb_live_latency_seconds_count 12",

@@ -588,7 +588,9 @@ func TestVanishingClientsLeaveNothing(t *testing.T) {
 // starts a query and changes are written to it: the log has no error.
 func TestALostConnectionIsNoInternalError(t *testing.T) {
 	var log lockedLog
-	f := serve(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})) })
+	f := serve(t, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	c := f.dial(t, "Authorization", "Bearer "+f.token(t, "ann"))
 	c.subscribe("s", "all")
 	c.send(`{"subscriptions":[{"id":"g","sql":"gone"}]}`)
