@@ -76,6 +76,31 @@ func (a *countAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, gr
 	return nil
 }
 
+// firstRows are the positions 0, 1, 2, … It is shared and not changed.
+var firstRows = func() []int32 {
+	s := make([]int32, vector.BatchSize)
+	for i := range s {
+		s[i] = int32(i)
+	}
+	return s
+}()
+
+// plain gives the positions of the selected rows when every one has a value
+// that is not NULL, of its own, and a group: what the loops of the common case
+// are made for.
+func plain(v *vector.Vector, sel []int32, n int, groups []int32) (rows []int32, ok bool) {
+	if groups == nil || v.Valid != nil || v.Const {
+		return nil, false
+	}
+	if sel == nil {
+		if n > len(firstRows) {
+			return nil, false
+		}
+		sel = firstRows[:n]
+	}
+	return sel[:len(groups)], true
+}
+
 // eachValid calls f with the position and the group of each selected row whose
 // value is not NULL.
 func eachValid(v *vector.Vector, sel []int32, n int, groups []int32, f func(p, g int)) {
@@ -141,6 +166,13 @@ func (a *intSumAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, g
 			a.any[0] = a.any[0] || len(sel) > 0
 		}
 		a.sum[0] = s
+	} else if rows, ok := plain(v, sel, n, groups); ok {
+		for k, g := range groups {
+			s, e := a.sum[g], v.Ints[rows[k]]
+			t := s + e
+			bad |= (s ^ t) & (e ^ t)
+			a.sum[g], a.any[g] = t, true
+		}
 	} else {
 		eachValid(v, sel, n, groups, func(p, g int) {
 			s, e := a.sum[g], v.Ints[p]
@@ -205,6 +237,12 @@ func (a *wideSumAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, 
 	v := args[0]
 	if groups == nil && v.Valid == nil && !v.Const {
 		a.addAll(v.Ints, sel, n)
+		return nil
+	}
+	if rows, ok := plain(v, sel, n, groups); ok {
+		for k, g := range groups {
+			a.add(int(g), v.Ints[rows[k]])
+		}
 		return nil
 	}
 	eachValid(v, sel, n, groups, func(p, g int) { a.add(g, v.Ints[p]) })
@@ -303,6 +341,13 @@ func (a *floatSumAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int,
 			a.n[0] += int64(len(sel))
 		}
 		a.sum[0] = s
+		return nil
+	}
+	if rows, ok := plain(v, sel, n, groups); ok {
+		for k, g := range groups {
+			a.sum[g] += v.Floats[rows[k]]
+			a.n[g]++
+		}
 		return nil
 	}
 	eachValid(v, sel, n, groups, func(p, g int) {
@@ -468,8 +513,53 @@ func (a *intExtremeAgg) take(g int, x int64) {
 
 func (a *intExtremeAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, groups []int32) error {
 	v := args[0]
+	if groups == nil && v.Valid == nil && !v.Const {
+		a.takeAll(v.Ints, sel, n)
+		return nil
+	}
+	if rows, ok := plain(v, sel, n, groups); ok {
+		for k, g := range groups {
+			a.take(int(g), v.Ints[rows[k]])
+		}
+		return nil
+	}
 	eachValid(v, sel, n, groups, func(p, g int) { a.take(g, v.Ints[p]) })
 	return nil
+}
+
+// takeAll takes the selected values into group 0. The loops have no branches
+// but their own.
+func (a *intExtremeAgg) takeAll(x []int64, sel []int32, n int) {
+	if sel != nil {
+		n = len(sel)
+	}
+	if n == 0 {
+		return
+	}
+	first := 0
+	if sel != nil {
+		first = int(sel[0])
+	}
+	best := x[first]
+	switch {
+	case sel == nil && a.sign < 0:
+		for _, e := range x[:n] {
+			best = min(best, e)
+		}
+	case sel == nil:
+		for _, e := range x[:n] {
+			best = max(best, e)
+		}
+	case a.sign < 0:
+		for _, i := range sel {
+			best = min(best, x[i])
+		}
+	default:
+		for _, i := range sel {
+			best = max(best, x[i])
+		}
+	}
+	a.take(0, best)
 }
 
 func (a *intExtremeAgg) Merge(other AggState, groups []int32) error {

@@ -169,3 +169,36 @@ func BenchmarkVector(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRange is n BETWEEN 200 AND 800 over 1M rows.
+func BenchmarkRange(b *testing.B) {
+	data := millionRows()
+	ctx := &expr.Context{}
+	ev := expr.Compile(must(expr.Between(expr.Column(0, sqltype.TBigInt, "n"), intConst(200), intConst(800), false, false))).NewEval()
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, in := range data {
+			if _, err := ev.Filter(ctx, in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	rowsPerSecond(b, len(data)*vector.BatchSize)
+}
+
+// BenchmarkCase is CASE WHEN n < 500 THEN 1 ELSE 0 END over 1M rows.
+func BenchmarkCase(b *testing.B) {
+	data := millionRows()
+	ctx := &expr.Context{}
+	cond := must(expr.Binary(ast.OpLt, expr.Column(0, sqltype.TBigInt, "n"), intConst(500)))
+	ev := expr.Compile(must(expr.Case(nil, []expr.When{{Cond: cond, Result: intConst(1)}}, intConst(0)))).NewEval()
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, in := range data {
+			if _, err := ev.EvalVector(ctx, in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	rowsPerSecond(b, len(data)*vector.BatchSize)
+}

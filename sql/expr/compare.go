@@ -310,55 +310,21 @@ func selectBy(op ast.Op, sel, dst []int32, order func(i int32) int) []int32 {
 	return dst[:k]
 }
 
-// selectConst compares with one value. Each loop advances by the outcome
-// instead of branching on it.
+// selectConst compares with one value: all but <> are a range of integers.
 func selectConst(op ast.Op, a []int64, c int64, sel, dst []int32) []int32 {
-	k := 0
-	switch op {
-	case ast.OpEq:
-		for _, i := range sel {
-			dst[k] = i
-			if a[i] == c {
-				k++
-			}
-		}
-	case ast.OpNe:
+	if op == ast.OpNe {
+		k := 0
 		for _, i := range sel {
 			dst[k] = i
 			if a[i] != c {
 				k++
 			}
 		}
-	case ast.OpLt:
-		for _, i := range sel {
-			dst[k] = i
-			if a[i] < c {
-				k++
-			}
-		}
-	case ast.OpLe:
-		for _, i := range sel {
-			dst[k] = i
-			if a[i] <= c {
-				k++
-			}
-		}
-	case ast.OpGt:
-		for _, i := range sel {
-			dst[k] = i
-			if a[i] > c {
-				k++
-			}
-		}
-	default:
-		for _, i := range sel {
-			dst[k] = i
-			if a[i] >= c {
-				k++
-			}
-		}
+		return dst[:k]
 	}
-	return dst[:k]
+	r := everyInt
+	r.narrow(op, c)
+	return r.sel(a, sel, dst)
 }
 
 func selectPairs(op ast.Op, a, b []int64, sel, dst []int32) []int32 {

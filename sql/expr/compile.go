@@ -54,7 +54,7 @@ func (c *compiler) node(e Expr) node {
 	case *CastExpr:
 		return c.cast(e)
 	case *AndExpr:
-		return &logicNode{args: c.nodes(e.Args), unit: true, slot: c.slot()}
+		return c.and(e)
 	case *OrExpr:
 		return &logicNode{args: c.nodes(e.Args), unit: false, slot: c.slot()}
 	case *NotExpr:

@@ -252,6 +252,12 @@ func (n *caseNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 	}
 	m := &ev.mem[n.slot]
 	parts := newParts(m, n.typ, in.Len(), len(n.results))
+	// A constant ELSE is put everywhere first: then nobody needs to know
+	// which rows are left in the end.
+	otherwise, filled := n.results[len(n.conds)].(*constNode)
+	if filled = filled && parts.out != nil; filled {
+		parts.fill(otherwise.col, sel)
+	}
 	open := sel
 	for k, c := range n.conds {
 		hit, err := filter(ev, c, in, open, true)
@@ -266,13 +272,16 @@ func (n *caseNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 			return nil, err
 		}
 		parts.add(k, v, hit)
+		if filled && k+1 == len(n.conds) {
+			break
+		}
 		rest := minus(m.buffer(k&1, len(open)), open, hit)
 		m.sel[k&1], open = rest, rest
 		if len(open) == 0 {
 			break
 		}
 	}
-	if len(open) > 0 {
+	if len(open) > 0 && !filled {
 		k := len(n.conds)
 		v, err := n.results[k].vec(ev, in, open)
 		if err != nil {
@@ -356,6 +365,23 @@ func newParts(m *scratch, t sqltype.Type, n, branches int) *parts {
 	}
 	p.branch = m.branch[:n]
 	return p
+}
+
+// fill puts one value at all rows, before any other is added.
+func (p *parts) fill(v *vector.Vector, sel []int32) {
+	if v.IsNull(0) {
+		p.out.Valid = vector.NewBitmap(p.n)
+		return
+	}
+	if p.out.Type.Physical() == sqltype.PhysInt && isIdentity(sel) {
+		x := v.Ints[0]
+		out := p.out.Ints[:len(sel)]
+		for i := range out {
+			out[i] = x
+		}
+		return
+	}
+	scatter(p.out, v, sel)
 }
 
 func (p *parts) add(k int, v *vector.Vector, sel []int32) {

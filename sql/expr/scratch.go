@@ -268,6 +268,10 @@ func identity(n int) []int32 {
 	return s
 }
 
+// isIdentity tells whether a selection is the shared one of all rows. false may
+// be wrong.
+func isIdentity(sel []int32) bool { return len(sel) > 0 && &sel[0] == &allRows[0] }
+
 func missingParam(index, given int) error {
 	return dberr.Newf(dberr.ParameterMismatch, "parameter mismatch: the statement uses $%d, but %d were given", index, given)
 }

@@ -96,6 +96,7 @@ func (db *Database) Create(name, spec string) error {
 func (db *Database) Load(name string, cols []*vector.Vector) {
 	t := db.tables[ident.TableName(name)]
 	t.cols, t.n, t.key = cols, cols[0].Len(), t.def.KeyOrdinals()
+	t.measure()
 }
 
 // Version numbers the catalog's state; it never changes.
@@ -150,7 +151,9 @@ type columns struct {
 	key      []int
 	builders []*vector.Builder
 	cols     []*vector.Vector
-	n        int
+	// zones are, by column, those of its blocks.
+	zones [][]zone
+	n     int
 }
 
 // add takes a row's values, spelled for VALUES.
@@ -204,12 +207,20 @@ func (t *columns) finish() {
 		}
 		return 0
 	}
-	if slices.IsSortedFunc(order, by) {
-		return
+	if !slices.IsSortedFunc(order, by) {
+		slices.SortFunc(order, by)
+		for i, c := range t.cols {
+			t.cols[i] = c.Gather(order)
+		}
 	}
-	slices.SortFunc(order, by)
+	t.measure()
+}
+
+// measure makes the zones of complete columns.
+func (t *columns) measure() {
+	t.zones = make([][]zone, len(t.cols))
 	for i, c := range t.cols {
-		t.cols[i] = c.Gather(order)
+		t.zones[i] = zones(c)
 	}
 }
 
@@ -275,6 +286,7 @@ func (t *columns) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, e
 		from, to := t.span(&req.Ranges[i])
 		s.spans = append(s.spans, [2]int{from, to})
 	}
+	s.spans = t.skip(s.spans, req.Bounds)
 	if req.Reverse && req.Ordered {
 		s.reverse = true
 		slices.Reverse(s.spans)

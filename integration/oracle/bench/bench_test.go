@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ import (
 var (
 	rounds = flag.Int("rounds", 0, "how often each side runs each query; 0: the comparison is skipped")
 	scale  = flag.Float64("scale", 0.1, "scale factor of TPC-H")
+	only   = flag.String("only", "", "regular expression of the flights' queries to run; empty: all")
 	out    = flag.String("table", "", "file to write the table to")
 )
 
@@ -202,7 +204,14 @@ func TestCompareFlights(t *testing.T) {
 	conn := duck(t)
 	run(t, conn, fmt.Sprintf("CREATE TABLE flights AS SELECT * FROM read_parquet('%s')", flightsFile))
 	var lines []line
+	which, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, q := range flightQueries {
+		if !which.MatchString(q.name) {
+			continue
+		}
 		lines = append(lines, measure(t, q.name, q.text, db, conn))
 	}
 	report(t, "flights, 3 million rows", lines)
