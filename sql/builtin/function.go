@@ -28,6 +28,9 @@ type Context struct {
 	Clock func() time.Time
 	// Version is what VERSION() gives.
 	Version string
+	// Interrupt is why the statement should end now, or nil. Expressions ask
+	// between rows, functions that take long in between. nil: it never should.
+	Interrupt func() error
 }
 
 // Clone copies the context for another goroutine of the same execution.

@@ -227,7 +227,7 @@ func (st *aggState) first(g int32, row int) (fresh bool) {
 }
 
 // finish passes rows that were kept for their order.
-func (st *aggState) finish(r *run) error {
+func (st *aggState) finish(ctx context.Context, r *run) error {
 	if st.store == nil {
 		return nil
 	}
@@ -242,8 +242,14 @@ func (st *aggState) finish(r *run) error {
 			return err
 		}
 	}
-	order := s.sort()
+	order, err := s.sort(ctx)
+	if err != nil {
+		return err
+	}
 	for from := 0; from < len(order); from += r.batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		refs := order[from:min(from+r.batch, len(order))]
 		b := st.store.gather(refs)
 		groups := make([]int32, len(refs))
@@ -323,7 +329,7 @@ func (o *aggOp) build(ctx context.Context) error {
 	o.in.Close()
 	for _, s := range o.sets {
 		for _, st := range s.states {
-			if err := st.finish(o.r); err != nil {
+			if err := st.finish(ctx, o.r); err != nil {
 				return err
 			}
 		}

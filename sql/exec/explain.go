@@ -28,7 +28,7 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 	var total time.Duration
 	var peak int64
 	if analyze {
-		r := p.newRun(env, params)
+		r := p.newRun(ctx, env, params)
 		defer r.acct.end()
 		r.stats = map[node]*nodeStats{}
 		start := time.Now()

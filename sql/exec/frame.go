@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"sort"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -35,7 +36,7 @@ type frames struct {
 	desc     bool
 }
 
-func (p *partition) frames(f *windowFunc) (*frames, error) {
+func (p *partition) frames(ctx context.Context, f *windowFunc) (*frames, error) {
 	fr := &frames{p: p, f: &f.frame}
 	for i, prog := range []*expr.Program{f.frame.startOff, f.frame.endOff} {
 		if prog == nil {
@@ -76,6 +77,9 @@ func (p *partition) frames(f *windowFunc) (*frames, error) {
 	fr.desc = k.desc
 	fr.keys = make([]sqltype.Value, len(p.rows))
 	for i := range p.rows {
+		if i%windowStep == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		v, err := f.frame.key.EvalRow(p.r.ectx, sqltype.Row{p.value(i, k.col)})
 		if err != nil {
 			return nil, err

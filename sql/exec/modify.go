@@ -109,7 +109,7 @@ func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*C
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m := &modification{w: p.write, r: p.newRun(env, params), set: &WriteSet{Table: p.write.table}}
+	m := &modification{w: p.write, r: p.newRun(ctx, env, params), set: &WriteSet{Table: p.write.table}}
 	m.mem.acct = m.r.acct
 	for _, t := range p.out {
 		m.ret = append(m.ret, vector.NewBuilder(t, 1))

@@ -28,7 +28,7 @@ func newContext(env *Env, params []sqltype.Value, slots int) *expr.Context {
 	}
 }
 
-func (p *Plan) newRun(env *Env, params []sqltype.Value) *run {
+func (p *Plan) newRun(ctx context.Context, env *Env, params []sqltype.Value) *run {
 	r := &run{env: env, acct: &account{limit: env.MemoryLimit, pool: env.Memory}, batch: env.BatchSize, ctes: map[int]*cteState{}}
 	if r.acct.limit <= 0 {
 		r.acct.limit = DefaultMemoryLimit
@@ -37,6 +37,7 @@ func (p *Plan) newRun(env *Env, params []sqltype.Value) *run {
 		r.batch = vector.BatchSize
 	}
 	r.ectx = newContext(env, params, p.slots)
+	r.ectx.Interrupt = ctx.Err
 	return r
 }
 
@@ -48,7 +49,7 @@ func (p *Plan) Query(ctx context.Context, env *Env, params []sqltype.Value) (Row
 	if p.point != nil {
 		return p.point.query(ctx, p, env, params)
 	}
-	r := p.newRun(env, params)
+	r := p.newRun(ctx, env, params)
 	return &resultRows{op: r.open(p.root), acct: r.acct}, nil
 }
 

@@ -91,7 +91,10 @@ func (o *sortOp) Next(ctx context.Context) (*vector.Batch, error) {
 			}
 		}
 		o.in.Close()
-		o.order = s.sort()
+		var err error
+		if o.order, err = s.sort(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if o.at >= len(o.order) {
 		o.Close()
@@ -144,10 +147,14 @@ type sortEntry struct {
 const entryPrefix = 16
 
 func (s *sorter) add(chunk int, b *vector.Batch) error {
-	before := len(s.arena)
 	n := b.Rows()
-	var prefix [entryPrefix]byte
 	s.entries = slices.Grow(s.entries, n)
+	if len(s.keys) == 1 && b.Cols[s.keys[0].col].Type.Physical() == sqltype.PhysInt {
+		s.addInts(chunk, b)
+		return s.mem.add(int64(n) * 48)
+	}
+	before := len(s.arena)
+	var prefix [entryPrefix]byte
 	for i := range n {
 		row := b.Row(i)
 		at := len(s.arena)
@@ -166,6 +173,30 @@ func (s *sorter) add(chunk int, b *vector.Batch) error {
 		s.entries = append(s.entries, e)
 	}
 	return s.mem.add(int64(len(s.arena)-before) + int64(n)*48)
+}
+
+// addInts is add for one key that is held as an integer, whose bytes it does
+// not spell out: the place of NULLs is the high half, the value the low one.
+func (s *sorter) addInts(chunk int, b *vector.Batch) {
+	k := s.keys[0]
+	v := b.Cols[k.col]
+	null, flip := uint64(2), uint64(1)<<63
+	if k.nullsFirst {
+		null = 0
+	}
+	if k.desc {
+		flip = ^flip
+	}
+	for i := range b.Rows() {
+		row := b.Row(i)
+		e := sortEntry{high: 1, ref: ref{int32(chunk), int32(row)}}
+		if at := v.Index(row); v.Valid != nil && !v.Valid.Get(at) {
+			e.high = null
+		} else {
+			e.low = uint64(v.Ints[at]) ^ flip
+		}
+		s.entries = append(s.entries, e)
+	}
 }
 
 func (s *sorter) compare(a, b *sortEntry) int {
@@ -187,67 +218,77 @@ func (s *sorter) compare(a, b *sortEntry) int {
 // minParallelSort is from how many rows on goroutines are worth their start.
 const minParallelSort = 1 << 15
 
-func (s *sorter) sort() []ref {
+// sort gives the rows in order. It ends soon after the context.
+func (s *sorter) sort(ctx context.Context) ([]ref, error) {
 	entries := s.entries
 	if n := len(entries); s.workers > 1 && n >= minParallelSort {
-		entries = s.sortParallel(min(s.workers, n/minParallelSort+1))
+		entries = s.sortParallel(ctx, min(s.workers, n/minParallelSort+1))
 	} else {
-		s.sortEntries(entries)
+		s.sortEntries(ctx, entries)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	out := make([]ref, len(entries))
 	for i := range entries {
 		out[i] = entries[i].ref
 	}
 	s.entries, s.arena = nil, nil
-	return out
+	return out, nil
 }
 
-// minRadix is from how many rows on a radix sort is faster than comparing.
-const minRadix = 1 << 12
+const (
+	// minRadix is from how many rows on a radix sort is faster than comparing.
+	minRadix = 1 << 12
+	// sortStep is how many entries are moved, or compared, between two looks
+	// at the context.
+	sortStep = 1 << 16
+)
+
+// sortCompared sorts by comparing. Once the context has ended all entries are
+// taken for equal, which brings the sort to its end.
+func (s *sorter) sortCompared(ctx context.Context, entries []sortEntry) {
+	n, ended := 0, false
+	slices.SortFunc(entries, func(a, b sortEntry) int {
+		if n++; n%sortStep == 0 {
+			ended = ended || ctx.Err() != nil
+		}
+		if ended {
+			return 0
+		}
+		return s.compare(&a, &b)
+	})
+}
 
 // sortEntries sorts by the bytes of the prefixes, the last one first: each
 // pass keeps the order of the one before, and a byte that is the same in all
-// entries needs none. Entries with equal prefixes are compared then.
-func (s *sorter) sortEntries(entries []sortEntry) {
+// entries needs none. Entries with equal prefixes are compared then. When the
+// context ends the order is not complete.
+func (s *sorter) sortEntries(ctx context.Context, entries []sortEntry) {
 	if len(entries) < minRadix || s.mem.acct == nil || s.mem.acct.grow(int64(len(entries))*48) != nil {
-		slices.SortFunc(entries, func(a, b sortEntry) int { return s.compare(&a, &b) })
+		s.sortCompared(ctx, entries)
 		return
 	}
 	defer s.mem.acct.shrink(int64(len(entries)) * 48)
-	var counts [entryPrefix][256]int32
+	var high, low uint64
 	for i := range entries {
-		for k := range 8 {
-			counts[k][byte(entries[i].low>>(8*k))]++
-			counts[8+k][byte(entries[i].high>>(8*k))]++
-		}
+		high |= entries[i].high ^ entries[0].high
+		low |= entries[i].low ^ entries[0].low
 	}
 	from, to := entries, make([]sortEntry, len(entries))
-	for k := range counts {
-		digit := func(e *sortEntry) byte {
-			if k < 8 {
-				return byte(e.low >> (8 * k))
-			}
-			return byte(e.high >> (8 * (k - 8)))
-		}
-		c := &counts[k]
-		if int(c[digit(&from[0])]) == len(from) {
+	for k := range entryPrefix {
+		if k < 8 && byte(low>>(8*k)) == 0 || k >= 8 && byte(high>>(8*(k-8))) == 0 {
 			continue
 		}
-		sum := int32(0)
-		for d, n := range c {
-			c[d] = sum
-			sum += n
-		}
-		for i := range from {
-			d := digit(&from[i])
-			to[c[d]] = from[i]
-			c[d]++
+		if !radixPass(ctx, from, to, k) {
+			return
 		}
 		from, to = to, from
 	}
 	if &from[0] != &entries[0] {
 		copy(entries, from)
 	}
+	groups := 0
 	for i := 0; i < len(entries); {
 		end, rest := i+1, entries[i].n > 0
 		for end < len(entries) && entries[end].high == entries[i].high && entries[end].low == entries[i].low {
@@ -255,20 +296,56 @@ func (s *sorter) sortEntries(entries []sortEntry) {
 			end++
 		}
 		if rest && end-i > 1 {
-			slices.SortFunc(entries[i:end], func(a, b sortEntry) int { return s.compare(&a, &b) })
+			if groups++; groups%1024 == 0 && ctx.Err() != nil {
+				return
+			}
+			s.sortCompared(ctx, entries[i:end])
 		}
 		i = end
 	}
 }
 
+// radixPass puts entries in the order of one byte of their prefixes, counted
+// from the last. It answers false when the context has ended.
+func radixPass(ctx context.Context, from, to []sortEntry, k int) bool {
+	digit := func(e *sortEntry) byte {
+		if k < 8 {
+			return byte(e.low >> (8 * k))
+		}
+		return byte(e.high >> (8 * (k - 8)))
+	}
+	var c [256]int32
+	for i := range from {
+		c[digit(&from[i])]++
+	}
+	sum := int32(0)
+	for d, n := range c {
+		c[d] = sum
+		sum += n
+	}
+	for len(from) > 0 {
+		if ctx.Err() != nil {
+			return false
+		}
+		step := from[:min(sortStep, len(from))]
+		from = from[len(step):]
+		for i := range step {
+			d := digit(&step[i])
+			to[c[d]] = step[i]
+			c[d]++
+		}
+	}
+	return true
+}
+
 // sortParallel sorts pieces at the same time and merges them in pairs.
-func (s *sorter) sortParallel(workers int) []sortEntry {
+func (s *sorter) sortParallel(ctx context.Context, workers int) []sortEntry {
 	size := (len(s.entries) + workers - 1) / workers
 	var runs [][]sortEntry
 	var wg sync.WaitGroup
 	for piece := range slices.Chunk(s.entries, size) {
 		runs = append(runs, piece)
-		wg.Go(func() { s.sortEntries(piece) })
+		wg.Go(func() { s.sortEntries(ctx, piece) })
 	}
 	wg.Wait()
 	for len(runs) > 1 {
@@ -278,7 +355,7 @@ func (s *sorter) sortParallel(workers int) []sortEntry {
 				next[i] = runs[2*i]
 				break
 			}
-			wg.Go(func() { next[i] = s.merge(runs[2*i], runs[2*i+1]) })
+			wg.Go(func() { next[i] = s.merge(ctx, runs[2*i], runs[2*i+1]) })
 		}
 		wg.Wait()
 		runs = next
@@ -286,9 +363,12 @@ func (s *sorter) sortParallel(workers int) []sortEntry {
 	return runs[0]
 }
 
-func (s *sorter) merge(a, b []sortEntry) []sortEntry {
+func (s *sorter) merge(ctx context.Context, a, b []sortEntry) []sortEntry {
 	out := make([]sortEntry, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
+		if len(out)%sortStep == 0 && ctx.Err() != nil {
+			return out
+		}
 		if s.compare(&a[0], &b[0]) <= 0 {
 			out, a = append(out, a[0]), a[1:]
 		} else {

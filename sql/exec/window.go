@@ -3,6 +3,7 @@ package exec
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -72,6 +73,12 @@ type partition struct {
 	n     *windowNode
 }
 
+// peerless are the functions that do not ask which rows are equal in the order.
+var peerless = map[string]bool{"row_number": true, "ntile": true, "lag": true, "lead": true}
+
+// windowStep is how many rows are worked on between two looks at the context.
+const windowStep = 4096
+
 func (o *windowOp) build(ctx context.Context) error {
 	o.store = newRowStore(o.n.in.types(), o.r)
 	keys := make([]sortKey, 0, len(o.n.partition)+len(o.n.order))
@@ -98,7 +105,10 @@ func (o *windowOp) build(ctx context.Context) error {
 		}
 	}
 	o.in.Close()
-	o.rows = s.sort()
+	var err error
+	if o.rows, err = s.sort(ctx); err != nil {
+		return err
+	}
 	if err := o.mem.set(int64(len(o.rows)) * int64(8+24*len(o.n.funcs))); err != nil {
 		return err
 	}
@@ -106,11 +116,15 @@ func (o *windowOp) build(ctx context.Context) error {
 	for i := range builders {
 		builders[i] = vector.NewBuilder(o.n.funcs[i].out, len(o.rows))
 	}
+	peers := slices.ContainsFunc(o.n.funcs, func(f windowFunc) bool { return !peerless[f.fn.Name] })
 	var partKey, orderKey, pk, ok []byte
 	for from := 0; from < len(o.rows); {
 		p := &partition{store: o.store, r: o.r, n: o.n}
 		to := from
 		for ; to < len(o.rows); to++ {
+			if to%windowStep == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			rf := o.rows[to]
 			cols := o.store.chunks[rf.chunk].Cols
 			pk = pk[:0]
@@ -120,12 +134,16 @@ func (o *windowOp) build(ctx context.Context) error {
 			if to > from && !bytes.Equal(pk, partKey) {
 				break
 			}
+			partKey = append(partKey[:0], pk...)
+			if !peers {
+				continue
+			}
 			ok = appendRowKey(ok[:0], o.n.order, cols, int(rf.row))
 			if to == from || !bytes.Equal(ok, orderKey) {
 				p.peers = append(p.peers, to-from)
 			}
 			p.peer = append(p.peer, len(p.peers)-1)
-			partKey, orderKey = append(partKey[:0], pk...), append(orderKey[:0], ok...)
+			orderKey = append(orderKey[:0], ok...)
 		}
 		p.rows = o.rows[from:to]
 		p.peers = append(p.peers, to-from)
@@ -207,7 +225,7 @@ func (p *partition) compute(ctx context.Context, f *windowFunc, out *vector.Buil
 	case "ntile":
 		return p.ntile(f, out)
 	case "lag", "lead":
-		return p.shift(f, out)
+		return p.shift(ctx, f, out)
 	case "first_value", "last_value", "nth_value":
 		return p.pick(ctx, f, out)
 	default:
@@ -244,8 +262,12 @@ func (p *partition) ntile(f *windowFunc, out *vector.Builder) error {
 }
 
 // shift is lag and lead.
-func (p *partition) shift(f *windowFunc, out *vector.Builder) error {
+func (p *partition) shift(ctx context.Context, f *windowFunc, out *vector.Builder) error {
+	steps := 0
 	for i := range p.rows {
+		if i%windowStep == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		off := int64(1)
 		if len(f.args) > 1 {
 			v := p.value(i, f.args[1])
@@ -269,6 +291,9 @@ func (p *partition) shift(f *windowFunc, out *vector.Builder) error {
 				if at < 0 || at >= int64(len(p.rows)) {
 					break
 				}
+				if steps++; steps%windowStep == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
 				if !p.value(int(at), f.args[0]).IsNull() {
 					left--
 				}
@@ -289,10 +314,11 @@ func (p *partition) shift(f *windowFunc, out *vector.Builder) error {
 
 // pick is first_value, last_value and nth_value: a row of the frame.
 func (p *partition) pick(ctx context.Context, f *windowFunc, out *vector.Builder) error {
-	fr, err := p.frames(f)
+	fr, err := p.frames(ctx, f)
 	if err != nil {
 		return err
 	}
+	steps := 0
 	for i := range p.rows {
 		if i&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -326,6 +352,9 @@ func (p *partition) pick(ctx context.Context, f *windowFunc, out *vector.Builder
 		}
 		v := sqltype.NullOf(f.out.Kind)
 		for k := from; k < to; k++ {
+			if steps++; steps%windowStep == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			at := k
 			if back {
 				at = to - 1 - (k - from)

@@ -44,12 +44,12 @@ var foldable = map[string]bool{
 // grows from one row to the next adds what is new; others are put together
 // from a tree of states.
 func (p *partition) aggregate(ctx context.Context, f *windowFunc, out *vector.Builder) error {
-	fr, err := p.frames(f)
+	fr, err := p.frames(ctx, f)
 	if err != nil {
 		return err
 	}
 	n := len(p.rows)
-	a := &frameAgg{p: p, f: f, args: make([]*vector.Vector, len(f.args)), counts: make([]bool, n), sel: make([]int32, 0, n), mem: reservation{acct: p.r.acct}}
+	a := &frameAgg{p: p, f: f, args: make([]*vector.Vector, len(f.args)), counts: make([]bool, n), sel: make([]int32, 0, min(n, sortStep)), mem: reservation{acct: p.r.acct}}
 	defer a.mem.release()
 	for i, c := range f.args {
 		a.args[i] = p.store.gatherCol(c, p.rows)
@@ -66,15 +66,15 @@ func (p *partition) aggregate(ctx context.Context, f *windowFunc, out *vector.Bu
 	var last sqltype.Value
 	have := false
 	for i := range n {
-		if i&255 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		from, to, err := fr.of(i)
 		if err != nil {
 			return err
 		}
+		if (i&63 == 0 || to-from > windowStep) && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if f.frame.exclude != ast.ExcludeNoOthers {
-			if last, err = a.without(fr, i, from, to); err != nil {
+			if last, err = a.without(ctx, fr, i, from, to); err != nil {
 				return err
 			}
 			out.Append(last)
@@ -87,12 +87,12 @@ func (p *partition) aggregate(ctx context.Context, f *windowFunc, out *vector.Bu
 		if !have || from != start || to < end {
 			state = a.fresh()
 			if have {
-				err = a.cover(state, from, to)
+				err = a.cover(ctx, state, from, to)
 			} else {
-				err = a.add(state, from, to)
+				err = a.add(ctx, state, from, to)
 			}
 		} else {
-			err = a.add(state, end, to)
+			err = a.add(ctx, state, end, to)
 		}
 		if err != nil {
 			return err
@@ -113,23 +113,32 @@ func (a *frameAgg) fresh() builtin.AggState {
 }
 
 // add adds the rows from from to before to that count.
-func (a *frameAgg) add(s builtin.AggState, from, to int) error {
-	a.sel = a.sel[:0]
-	for k := from; k < to; k++ {
-		if a.counts[k] {
-			a.sel = append(a.sel, int32(k))
+func (a *frameAgg) add(ctx context.Context, s builtin.AggState, from, to int) error {
+	for from < to {
+		end := min(to, from+sortStep)
+		a.sel = a.sel[:0]
+		for ; from < end; from++ {
+			if a.counts[from] {
+				a.sel = append(a.sel, int32(from))
+			}
+		}
+		if len(a.sel) == 0 {
+			continue
+		}
+		if err := s.Add(a.p.r.ectx, a.args, a.sel, len(a.counts), nil); err != nil {
+			return err
+		}
+		if from < to && ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
-	if len(a.sel) == 0 {
-		return nil
-	}
-	return s.Add(a.p.r.ectx, a.args, a.sel, len(a.counts), nil)
+	return nil
 }
 
 // without is the aggregate of a frame without the rows that row i excludes:
 // itself or its peers, which stand together, so that what is left are at most
 // three frames.
-func (a *frameAgg) without(fr *frames, i, from, to int) (sqltype.Value, error) {
+func (a *frameAgg) without(ctx context.Context, fr *frames, i, from, to int) (sqltype.Value, error) {
 	g := a.p.peer[i]
 	lo, hi := a.p.peers[g], a.p.peers[g+1]
 	keep := false
@@ -148,7 +157,7 @@ func (a *frameAgg) without(fr *frames, i, from, to int) (sqltype.Value, error) {
 		if sp[0] >= sp[1] {
 			continue
 		}
-		if err := a.cover(s, sp[0], sp[1]); err != nil {
+		if err := a.cover(ctx, s, sp[0], sp[1]); err != nil {
 			return sqltype.Value{}, err
 		}
 	}
@@ -157,27 +166,27 @@ func (a *frameAgg) without(fr *frames, i, from, to int) (sqltype.Value, error) {
 
 // cover adds the rows of a frame to a state: those at its ends one by one, the
 // ones between from the tree.
-func (a *frameAgg) cover(s builtin.AggState, from, to int) error {
+func (a *frameAgg) cover(ctx context.Context, s builtin.AggState, from, to int) error {
 	if !foldable[a.f.fn.Name] || len(a.counts) < minSlide {
-		return a.add(s, from, to)
+		return a.add(ctx, s, from, to)
 	}
 	if to-from <= 2*leaf {
-		return a.add(s, from, to)
+		return a.add(ctx, s, from, to)
 	}
 	if a.tree == nil {
-		if err := a.build(); err != nil {
+		if err := a.build(ctx); err != nil {
 			return err
 		}
 	}
 	first, end := (from+leaf-1)/leaf, to/leaf
-	if err := a.add(s, from, first*leaf); err != nil {
+	if err := a.add(ctx, s, from, first*leaf); err != nil {
 		return err
 	}
 	// In the order of the rows: the blocks that grow, then those that shrink.
 	if err := a.blocks(s, 0, first, end); err != nil {
 		return err
 	}
-	return a.add(s, end*leaf, to)
+	return a.add(ctx, s, end*leaf, to)
 }
 
 // blocks merges the blocks from first to before end of a level.
@@ -213,15 +222,18 @@ func (a *frameAgg) merge(s builtin.AggState, level, block int) error {
 }
 
 // build makes the tree.
-func (a *frameAgg) build() error {
+func (a *frameAgg) build(ctx context.Context) error {
 	const each = 200
 	if err := a.mem.set(int64(len(a.counts)/leaf*2) * each); err != nil {
 		return err
 	}
 	var level []builtin.AggState
 	for from := 0; from+leaf <= len(a.counts); from += leaf {
+		if from%sortStep == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		s := a.fresh()
-		if err := a.add(s, from, from+leaf); err != nil {
+		if err := a.add(ctx, s, from, from+leaf); err != nil {
 			return err
 		}
 		level = append(level, s)

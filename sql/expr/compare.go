@@ -166,7 +166,7 @@ func (n *compareNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vect
 	}
 	m := &ev.mem[n.slot]
 	if n.generic(l, r) {
-		return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+		return m.collect(ev, sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
 			return n.test(l.Value(i), r.Value(i)), nil
 		})
 	}

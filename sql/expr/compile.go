@@ -213,7 +213,7 @@ func (n *callNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 		return vector.NewConst(n.typ, v, rows), nil
 	}
 	if !n.fn.Strict {
-		return m.collect(n.typ, rows, sel, func(i int) (sqltype.Value, error) { return n.scalar(ev, vecs, i) })
+		return m.collect(ev, n.typ, rows, sel, func(i int) (sqltype.Value, error) { return n.scalar(ev, vecs, i) })
 	}
 	valid, null := validity(vecs, rows)
 	if null {
@@ -223,7 +223,7 @@ func (n *callNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 		sel = m.validRows(sel, valid, rows)
 	}
 	if n.fn.Kernel == nil {
-		return m.collect(n.typ, rows, sel, func(i int) (sqltype.Value, error) {
+		return m.collect(ev, n.typ, rows, sel, func(i int) (sqltype.Value, error) {
 			return n.fn.Eval(ev.ctx, m.argsAt(vecs, i))
 		})
 	}
@@ -299,7 +299,7 @@ func (n *castNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 			return out, err
 		}
 	}
-	return m.collect(n.to, in.Len(), sel, func(i int) (sqltype.Value, error) { return n.one(ev, v.Value(i)) })
+	return m.collect(ev, n.to, in.Len(), sel, func(i int) (sqltype.Value, error) { return n.one(ev, v.Value(i)) })
 }
 
 // listNode makes an array or a row value.
@@ -338,7 +338,7 @@ func (n *listNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 		}
 		vecs[i] = v
 	}
-	return m.collect(n.typ, in.Len(), sel, func(i int) (sqltype.Value, error) {
+	return m.collect(ev, n.typ, in.Len(), sel, func(i int) (sqltype.Value, error) {
 		list := make([]sqltype.Value, len(vecs))
 		for k, v := range vecs {
 			list[k] = v.Value(i)

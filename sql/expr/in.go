@@ -339,9 +339,9 @@ func (n *quantifiedNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.V
 	}
 	m := &ev.mem[n.slot]
 	if set, ok := n.set(x, a); ok {
-		return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) { return set.test(x, i), nil })
+		return m.collect(ev, sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) { return set.test(x, i), nil })
 	}
-	return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+	return m.collect(ev, sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
 		return n.one(ev, x.Value(i), a.Value(i))
 	})
 }

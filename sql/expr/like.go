@@ -138,7 +138,7 @@ func (n *likeNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 	}
 	m := &ev.mem[n.slot]
 	if p == nil {
-		return m.collect(sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+		return m.collect(ev, sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
 			return n.one(ev, x.Value(i), pat.Value(i), esc.Value(i))
 		})
 	}
@@ -151,11 +151,17 @@ func (n *likeNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 	}
 	out := m.out(sqltype.TBoolean, in.Len())
 	out.Valid = x.Valid
-	each(sel, in.Len(), func(i int) {
-		if x.Valid == nil || x.Valid.Get(i) {
-			out.Bools[i] = p.match(x.Str(i)) != n.not
+	if sel == nil {
+		sel = identity(in.Len())
+	}
+	for k, i := range sel {
+		if err := ev.interrupted(k); err != nil {
+			return nil, err
 		}
-	})
+		if x.Valid == nil || x.Valid.Get(int(i)) {
+			out.Bools[i] = p.match(x.Str(int(i))) != n.not
+		}
+	}
 	return out, nil
 }
 

@@ -85,6 +85,15 @@ func (ev *Eval) Filter(ctx *Context, in *vector.Batch) ([]int32, error) {
 	return out, err
 }
 
+// interrupted asks every few rows of a batch whether the statement has ended:
+// a batch of long texts may take much longer than others.
+func (ev *Eval) interrupted(row int) error {
+	if row&31 != 31 || ev.ctx == nil || ev.ctx.Interrupt == nil {
+		return nil
+	}
+	return ev.ctx.Interrupt()
+}
+
 // EvalRow computes the expression over a row's values by ordinal. A text
 // result may share memory with the row.
 func (ev *Eval) EvalRow(ctx *Context, row sqltype.Row) (sqltype.Value, error) {

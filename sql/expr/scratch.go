@@ -62,14 +62,17 @@ func (m *scratch) out(t sqltype.Type, n int) *vector.Vector {
 }
 
 // collect computes one value for each selected row; the others are NULL.
-func (m *scratch) collect(t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.Value, error)) (*vector.Vector, error) {
+func (m *scratch) collect(ev *Eval, t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.Value, error)) (*vector.Vector, error) {
 	if t.Physical() == sqltype.PhysString || t.Physical() == sqltype.PhysNone {
-		return collectStrings(t, n, sel, f)
+		return collectStrings(ev, t, n, sel, f)
 	}
 	out := m.out(t, n)
 	if sel != nil {
 		out.Valid = vector.NewBitmap(n)
-		for _, i := range sel {
+		for k, i := range sel {
+			if err := ev.interrupted(k); err != nil {
+				return nil, err
+			}
 			v, err := f(int(i))
 			if err != nil {
 				return nil, err
@@ -82,6 +85,9 @@ func (m *scratch) collect(t sqltype.Type, n int, sel []int32, f func(i int) (sql
 		return out, nil
 	}
 	for i := range n {
+		if err := ev.interrupted(i); err != nil {
+			return nil, err
+		}
 		v, err := f(i)
 		if err != nil {
 			return nil, err
@@ -95,11 +101,14 @@ func (m *scratch) collect(t sqltype.Type, n int, sel []int32, f func(i int) (sql
 	return out, nil
 }
 
-func collectStrings(t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.Value, error)) (*vector.Vector, error) {
+func collectStrings(ev *Eval, t sqltype.Type, n int, sel []int32, f func(i int) (sqltype.Value, error)) (*vector.Vector, error) {
 	b := vector.NewBuilder(t, n)
 	next := 0
 	rows := count(sel, n)
 	for k := range rows {
+		if err := ev.interrupted(k); err != nil {
+			return nil, err
+		}
 		i := k
 		if sel != nil {
 			i = int(sel[k])
