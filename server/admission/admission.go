@@ -60,7 +60,7 @@ func (c *Control) Stranger(address string) error {
 //
 // Errors: RATE_LIMITED.
 func (c *Control) Request(p auth.Principal, address string) error {
-	if c == nil || c.exempt(p) {
+	if c.Exempt(p) {
 		return nil
 	}
 	if err := c.Stranger(address); err != nil {
@@ -72,11 +72,14 @@ func (c *Control) Request(p auth.Principal, address string) error {
 	return nil
 }
 
-func (c *Control) exempt(p auth.Principal) bool { return p.Bypass && c.rate.Load().BypassExempt }
+// Exempt tells whether no rate limits a caller.
+func (c *Control) Exempt(p auth.Principal) bool {
+	return c == nil || p.Bypass && c.rate.Load().BypassExempt
+}
 
 // Messages is the limit of what a caller sends on one connection.
 func (c *Control) Messages(p auth.Principal) limit.Rate {
-	if c == nil || c.exempt(p) {
+	if c.Exempt(p) {
 		return limit.Rate{}
 	}
 	r := c.rate.Load()

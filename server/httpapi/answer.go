@@ -28,15 +28,14 @@ const (
 	// headRoom is kept free before the results for the head, which is known
 	// last.
 	headRoom = 96
+	// ownLength is up to which size net/http finds an answer's length itself.
+	ownLength = 2 << 10
 	// keepBuffer is the largest buffer that is kept for the next answer; one
 	// long row may have made it larger.
 	keepBuffer = 2 * firstBuffer
 )
 
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, 4<<10)
-	return &b
-}}
+var answers = sync.Pool{New: func() any { return &answer{buf: make([]byte, headRoom, 4<<10)} }}
 
 // answer writes an SQL answer; it is the engine's sink. What it guarantees is
 // in the package comment.
@@ -51,7 +50,6 @@ type answer struct {
 	start   time.Time
 
 	buf     []byte
-	pooled  *[]byte
 	limit   int // when to send what is in buf
 	sent    bool
 	results int // finished ones
@@ -65,19 +63,20 @@ type answer struct {
 var _ core.Sink = (*answer)(nil)
 
 func newAnswer(w http.ResponseWriter, h *Handler, start time.Time) *answer {
-	a := &answer{w: w, log: h.log, metrics: h.o.Metrics, shapes: &h.shapes, start: start, limit: firstBuffer}
-	a.pooled = buffers.Get().(*[]byte)
-	a.buf = append((*a.pooled)[:0], make([]byte, headRoom)...)
+	a := answers.Get().(*answer)
+	*a = answer{
+		w: w, log: h.log, metrics: h.o.Metrics, shapes: &h.shapes, start: start, limit: firstBuffer,
+		buf: a.buf[:headRoom],
+	}
 	return a
 }
 
-// release gives the buffer back; the answer is not used any more.
+// release gives the answer back to be used for another request.
 func (a *answer) release() {
 	if cap(a.buf) <= keepBuffer {
-		*a.pooled = a.buf
-		buffers.Put(a.pooled)
+		*a = answer{buf: a.buf}
+		answers.Put(a)
 	}
-	a.buf, a.pooled = nil, nil
 }
 
 // open begins a statement's result.
@@ -213,7 +212,9 @@ func (a *answer) writeSmall(status int, word string, took time.Duration) {
 	body := a.buf[from:]
 	header := a.w.Header()
 	header["Content-Type"] = wireconv.JSONType
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > ownLength {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	wireconv.SetStatusHeaders(header, status)
 	a.w.WriteHeader(status)
 	_, a.err = a.w.Write(body)

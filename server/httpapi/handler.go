@@ -174,7 +174,8 @@ var errDraining = dberr.New(dberr.StorageUnavailable, "The server is shutting do
 
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := &recorder{ResponseWriter: w}
+	rec := recorders.Get().(*recorder)
+	*rec = recorder{ResponseWriter: w}
 	rt, found := h.routes[r.URL.Path]
 	defer h.count(rec, r, found)
 	defer h.recover(rec, r)
@@ -202,7 +203,11 @@ func (h *Handler) count(w *recorder, r *http.Request, found bool) {
 		path = r.URL.Path
 	}
 	h.o.Metrics.Request(path, w.status)
+	*w = recorder{}
+	recorders.Put(w)
 }
+
+var recorders = sync.Pool{New: func() any { return new(recorder) }}
 
 // Header values that every answer shares.
 var (

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -34,6 +33,9 @@ func first(values []string) string {
 	}
 	return values[0]
 }
+
+// smallBody is the size of a body up to which it is read in one piece.
+const smallBody = 64 << 10
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -89,14 +91,16 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 // admit authenticates a request and counts it against the limits.
 func (h *Handler) admit(r *http.Request) (auth.Principal, error) {
 	p, err := h.o.Auth.Request(r)
-	address := h.o.Auth.Address(r)
 	if err != nil {
-		if over := h.o.Admission.Stranger(address); over != nil {
+		if over := h.o.Admission.Stranger(h.o.Auth.Address(r)); over != nil {
 			err = over
 		}
 		return p, err
 	}
-	return p, h.o.Admission.Request(p, address)
+	if h.o.Admission.Exempt(p) {
+		return p, nil
+	}
+	return p, h.o.Admission.Request(p, h.o.Auth.Address(r))
 }
 
 // readSQL reads a request's body, and the answer's form from it.
@@ -114,7 +118,7 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 		w.Header().Set("Connection", "close")
 		return core.Request{}, tooLarge(h.o.Server.MaxBody.String())
 	}
-	if _, err := io.Copy(body, http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	if err := readBody(w, r, body, limit); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			return core.Request{}, tooLarge(h.o.Server.MaxBody.String())
@@ -129,24 +133,13 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 	if !utf8.Valid(body.Bytes()) {
 		return core.Request{}, dberr.New(dberr.InvalidJSON, "The request's body is not valid UTF-8.")
 	}
-	var in wire.SQLRequest
-	if err := json.Unmarshal(body.Bytes(), &in); err != nil {
-		return core.Request{}, invalidJSON(err)
-	}
-	if strings.TrimSpace(in.SQL) == "" {
-		return core.Request{}, dberr.New(dberr.InvalidSQL, "The request has no statement.").
-			WithHint(`Send a body such as {"sql": "SELECT 1"}.`)
-	}
-	format, err := formatOf(in.Options)
+	in, err := wireconv.ReadRequest(body.Bytes())
 	if err != nil {
 		return core.Request{}, err
 	}
-	a.request, a.format = in.SQL, format
-	req := core.Request{SQL: in.SQL}
-	if req.Params, err = wireconv.Params(in.Params); err != nil {
-		return core.Request{}, err
-	}
-	ns := in.NamespaceID
+	a.request, a.format = in.SQL, in.Format
+	req := core.Request{SQL: in.SQL, Params: in.Params}
+	ns := in.Namespace
 	if ns == "" {
 		ns = first(r.Header[headerNamespace])
 	}
@@ -158,45 +151,23 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 	return req, nil
 }
 
+// readBody reads a body of a length that is known or not. A small one needs no
+// reader that counts; only what has come of a large one takes memory.
+func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer, limit int64) error {
+	if n := r.ContentLength; n >= 0 && n <= smallBody {
+		into.Grow(int(n))
+		b := into.AvailableBuffer()[:n]
+		_, err := io.ReadFull(r.Body, b)
+		_, _ = into.Write(b)
+		return err
+	}
+	_, err := io.Copy(into, http.MaxBytesReader(w, r.Body, limit))
+	return err
+}
+
 func tooLarge(limit string) error {
 	return dberr.Newf(dberr.TooLarge, "The request's body is larger than %s.", limit).
 		WithHint("Split the request, or raise server.max_body.")
-}
-
-// invalidJSON says what is wrong with a body without showing Go's names.
-func invalidJSON(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return dberr.Newf(dberr.InvalidJSON, "The request's %q has the wrong type: a JSON %s.", wrongType.Field, wrongType.Value)
-	case errors.As(err, &wrongType):
-		return dberr.Newf(dberr.InvalidJSON, "The request's body is a JSON %s, not an object.", wrongType.Value)
-	case errors.As(err, &syntax):
-		return dberr.Newf(dberr.InvalidJSON, "The request's body is not valid JSON: %v at byte %d.", syntax, syntax.Offset)
-	}
-	return dberr.New(dberr.InvalidJSON, "The request's body is not valid JSON.").Wrap(err)
-}
-
-func formatOf(o *wire.SQLOptions) (f wireconv.Format, err error) {
-	if o == nil {
-		return f, nil
-	}
-	switch o.Rows {
-	case "", "object":
-	case "array":
-		f.Arrays = true
-	default:
-		return f, dberr.Newf(dberr.InvalidSQL, "options.rows is %q; it must be object or array.", o.Rows)
-	}
-	switch o.Int64 {
-	case "", "number":
-	case "string":
-		f.Int64Strings = true
-	default:
-		return f, dberr.Newf(dberr.InvalidSQL, "options.int64 is %q; it must be number or string.", o.Int64)
-	}
-	return f, nil
 }
 
 func isJSON(contentType string) bool {
