@@ -160,7 +160,7 @@ func (st *statement) evalDefault(ctx context.Context, x ast.Expr, t sqltype.Type
 	}
 	state := st.s.e.store.Acquire()
 	defer state.Release()
-	res, err := prep.Modify(ctx, st.environment(state))
+	res, err := prep.Modify(ctx, st.environment(state, st.start))
 	if err != nil {
 		return sqltype.Value{}, err
 	}

@@ -135,7 +135,7 @@ func (st *statement) showStats(ctx context.Context, state *table.State, x *ast.S
 			return err
 		}
 	case t.Type == ident.SystemTable, t.Type.PerUser() && !st.s.principal.Role.IsAdmin():
-		if stats.Buffered, err = count(ctx, st.environment(state), t); err != nil {
+		if stats.Buffered, err = count(ctx, st.environment(state, st.start), t); err != nil {
 			return err
 		}
 	case t.Type == ident.StreamTable:

@@ -149,10 +149,11 @@ func (st *statement) register(prep *sql.Prepared) (tables []*ddl.Table) {
 
 func isSystem(t *ddl.Table) bool { return t.Type == ident.SystemTable }
 
-// environment is what an execution at a state reads its world from.
-func (st *statement) environment(state *table.State) *exec.Env {
+// environment is what an execution at a state, at a time, reads its world
+// from.
+func (st *statement) environment(state *table.State, now time.Time) *exec.Env {
 	e := st.s.e
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now = now.UTC().Truncate(time.Microsecond)
 	st.view.Reset(e.store, state, st.s.principal.User, now, st)
 	st.env = exec.Env{
 		Snapshot: &st.view, Now: now,
@@ -164,7 +165,7 @@ func (st *statement) environment(state *table.State) *exec.Env {
 
 // query runs a SELECT and its like.
 func (st *statement) query(ctx context.Context, state *table.State, prep *sql.Prepared) error {
-	rows, err := prep.Query(ctx, st.environment(state))
+	rows, err := prep.Query(ctx, st.environment(state, st.start))
 	if err != nil {
 		return err
 	}
@@ -235,7 +236,7 @@ func (st *statement) modify(ctx context.Context, state **table.State, prep *sql.
 // attempt runs the statement once.
 func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.Prepared) (int64, exec.Rows, error) {
 	e := st.s.e
-	env := st.environment(state)
+	env := st.environment(state, time.Now())
 	res, err := prep.Modify(ctx, env)
 	if err != nil {
 		return 0, nil, err

@@ -29,9 +29,9 @@ type Bypass struct {
 }
 
 // proxyHeaders are what proxies leave in a request.
-var proxyHeaders = []string{
-	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Via",
-	"Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip", "X-Original-Forwarded-For",
+var proxyHeaders = map[string]bool{
+	"X-Forwarded-For": true, "Forwarded": true, "X-Real-Ip": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "Via": true,
+	"Cf-Connecting-Ip": true, "True-Client-Ip": true, "X-Client-Ip": true, "X-Original-Forwarded-For": true,
 }
 
 // Refuses tells why the bypass does not apply to a request; "" when it does.
@@ -39,8 +39,8 @@ func (b *Bypass) Refuses(r *http.Request) string {
 	if !loopbackPeer(r.RemoteAddr) {
 		return "the request does not come from this machine"
 	}
-	for _, h := range proxyHeaders {
-		if _, has := r.Header[h]; has {
+	for name := range r.Header {
+		if proxyHeaders[name] {
 			return "the request came through a proxy"
 		}
 	}
@@ -61,12 +61,20 @@ func (b *Bypass) Refuses(r *http.Request) string {
 }
 
 func loopbackPeer(addr string) bool {
+	// What net/http says of most local connections needs no parsing.
+	if strings.HasPrefix(addr, "127.0.0.1:") {
+		return true
+	}
 	ap, err := netip.ParseAddrPort(addr)
 	return err == nil && ap.Addr().Unmap().WithZone("").IsLoopback()
 }
 
 // loopbackHost tells whether a Host header names this machine.
 func loopbackHost(host string) bool {
+	// How nearly everybody writes it.
+	if name, port, ok := strings.Cut(host, ":"); ok && (name == "localhost" || name == "127.0.0.1") && isNumber(port) {
+		return true
+	}
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -79,6 +87,15 @@ func loopbackHost(host string) bool {
 	}
 	ip, err := netip.ParseAddr(name)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // Origins is a set of web origins.

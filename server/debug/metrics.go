@@ -11,6 +11,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
 )
 
@@ -34,6 +35,7 @@ type Figures struct {
 type Metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
+	succeeded map[string]prometheus.Counter // those of requests with status 200, by path
 	latencies map[Kind]prometheus.Observer
 	errors    *prometheus.CounterVec
 }
@@ -54,7 +56,7 @@ func NewMetrics(build buildinfo.Info, figures func() Figures) *Metrics {
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kalamdb_errors_total", Help: "Errors that clients were told of, by code.",
 		}, []string{"code"}),
-		latencies: make(map[Kind]prometheus.Observer, len(kinds)),
+		succeeded: map[string]prometheus.Counter{}, latencies: make(map[Kind]prometheus.Observer, len(kinds)),
 	}
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "kalamdb_request_duration_seconds", Help: "Time of requests that ran statements, by the kind of their first statement.",
@@ -62,6 +64,9 @@ func NewMetrics(build buildinfo.Info, figures func() Figures) *Metrics {
 	}, []string{"kind"})
 	for _, k := range kinds {
 		m.latencies[k] = latency.WithLabelValues(string(k))
+	}
+	for _, path := range []string{wire.PathSQL, wire.PathSQLAlias, wire.PathHealth, wire.PathHealthAlias, wire.PathHealthShort} {
+		m.succeeded[path] = m.requests.WithLabelValues(path, strconv.Itoa(http.StatusOK))
 	}
 	for _, in := range dberr.Codes() {
 		m.errors.WithLabelValues(string(in.Code)) // so that a rate is there from the first one
@@ -84,7 +89,11 @@ func (m *Metrics) Handler() http.Handler {
 // Request counts an HTTP request. path is one that the server has, or "other":
 // a client must not be able to make up new ones.
 func (m *Metrics) Request(path string, status int) {
-	if m != nil {
+	switch {
+	case m == nil:
+	case status == http.StatusOK && m.succeeded[path] != nil:
+		m.succeeded[path].Inc()
+	default:
 		m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()
 	}
 }

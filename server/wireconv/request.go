@@ -1,6 +1,7 @@
 package wireconv
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -183,7 +184,7 @@ func (s *scanner) params(out *[]sqltype.Value) bool {
 	if s.take(']') {
 		return true
 	}
-	list := make([]sqltype.Value, 0, 4)
+	list := make([]sqltype.Value, 0, min(1+bytes.Count(s.rest, []byte{','}), 64))
 	for len(list) < MaxParams {
 		v, ok := s.value()
 		if !ok {

@@ -47,7 +47,8 @@ const DefaultMemoryLimit = 256 << 20
 // Rows gives a query's result. One goroutine uses it.
 type Rows interface {
 	// Next gives the next batch, which has at least one row, or nil at the
-	// end. The batch is valid until the next call. After an error, or the
+	// end. The batch is valid until the next call of Next or
+	// Close. After an error, or the
 	// end, Next gives the same again.
 	Next(ctx context.Context) (*vector.Batch, error)
 	// Close frees what the query holds; it may be called twice, and at any

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/expr"
@@ -87,15 +88,27 @@ func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqlt
 type rowRows struct {
 	types []sqltype.Type
 	row   sqltype.Row
+	batch *vector.RowBatch
 }
+
+// keepText is the size of a row's texts up to which its batch is used again.
+const keepText = 64 << 10
+
+var rowBatches = sync.Pool{New: func() any { return new(vector.RowBatch) }}
 
 func (r *rowRows) Next(context.Context) (*vector.Batch, error) {
 	if r.row == nil {
 		return nil, nil
 	}
-	b := vector.FromRow(r.types, r.row)
+	r.batch = rowBatches.Get().(*vector.RowBatch)
+	b := r.batch.Set(r.types, r.row)
 	r.row = nil
 	return b, nil
 }
 
-func (r *rowRows) Close() { r.row = nil }
+func (r *rowRows) Close() {
+	if r.batch != nil && r.batch.TextSize() <= keepText {
+		rowBatches.Put(r.batch)
+	}
+	r.row, r.batch = nil, nil
+}

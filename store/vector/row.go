@@ -5,10 +5,25 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 )
 
-// FromRow makes a batch of one row, a value for each type. It is what a lookup
-// by key answers with, so it takes a handful of allocations whatever the
-// number of columns. Texts are copied.
+// FromRow makes a batch of one row, a value for each type. Texts are copied.
 func FromRow(types []sqltype.Type, row sqltype.Row) *Batch {
+	return new(RowBatch).Set(types, row)
+}
+
+// RowBatch is the memory of a batch of one row, to be used for one after the
+// other: a lookup by key answers with one.
+type RowBatch struct {
+	batch Batch
+	cols  []*Vector
+	vecs  []Vector
+	ints  []int64
+	ends  []int32
+	data  []byte
+}
+
+// Set makes the batch of a row, a value for each type, in place of the one
+// before. Texts are copied.
+func (r *RowBatch) Set(types []sqltype.Type, row sqltype.Row) *Batch {
 	ints, texts, size := 0, 0, 0
 	for i, t := range types {
 		switch t.Physical() {
@@ -19,15 +34,13 @@ func FromRow(types []sqltype.Type, row sqltype.Row) *Batch {
 			size += len(row[i].Str())
 		}
 	}
-	cols := make([]*Vector, len(types))
-	vecs := make([]Vector, len(types))
-	slab := make([]int64, ints)
-	ends := make([]int32, 2*texts)
-	data := make([]byte, 0, size)
+	r.cols, r.vecs = resize(r.cols, len(types)), resize(r.vecs, len(types))
+	r.ints, r.ends, r.data = resize(r.ints, ints), resize(r.ends, 2*texts), resize(r.data, size)
+	slab, ends, data := r.ints, r.ends, r.data[:0]
 	for i, t := range types {
-		v, x := &vecs[i], row[i]
-		cols[i] = v
-		v.Type, v.n = t, 1
+		v, x := &r.vecs[i], row[i]
+		r.cols[i] = v
+		*v = Vector{Type: t, n: 1}
 		if x.IsNull() {
 			v.Valid = NewBitmap(1)
 		}
@@ -36,6 +49,7 @@ func FromRow(types []sqltype.Type, row sqltype.Row) *Batch {
 			v.Bools = []bool{!x.IsNull() && x.Bool()}
 		case sqltype.PhysInt:
 			v.Ints, slab = slab[:1:1], slab[1:]
+			v.Ints[0] = 0
 			if !x.IsNull() {
 				v.Ints[0] = x.Int()
 			}
@@ -54,7 +68,7 @@ func FromRow(types []sqltype.Type, row sqltype.Row) *Batch {
 			from := len(data)
 			data = append(data, x.Str()...)
 			v.Data = data[from:len(data):len(data)]
-			v.Offsets[1] = int32(len(v.Data))
+			v.Offsets[0], v.Offsets[1] = 0, int32(len(v.Data))
 		case sqltype.PhysInterval:
 			v.Intervals = make([]sqltype.IntervalValue, 1)
 			if !x.IsNull() {
@@ -69,5 +83,17 @@ func FromRow(types []sqltype.Type, row sqltype.Row) *Batch {
 			v.Valid = NewBitmap(1)
 		}
 	}
-	return NewBatch(cols, 1)
+	r.batch = *NewBatch(r.cols, 1)
+	return &r.batch
+}
+
+// TextSize is how much memory the RowBatch holds for texts.
+func (r *RowBatch) TextSize() int { return cap(r.data) }
+
+// resize is a slice of n elements, s where it is large enough.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
 }
