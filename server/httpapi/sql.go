@@ -60,19 +60,21 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 			WithHint("Send the header Content-Type: application/json."))
 		return
 	}
-	a := newAnswer(w, h, start)
-	defer a.release()
-	req, err := h.readSQL(w, r, a)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
 	id, err := ident.ParseSession(first(r.Header[headerSessionID]))
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
 	session, err := engine.Session(core.Principal{User: p.User, Role: p.Role, ExplicitUser: p.ExplicitUser}, id)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	a := newAnswer(w, h, start)
+	defer a.release()
+	// The body is read as late as can be: once it is, net/http watches the
+	// connection beside us.
+	req, err := h.readSQL(w, r, a)
 	if err != nil {
 		h.fail(w, r, err)
 		return
