@@ -12,6 +12,8 @@ require go.uber.org/goleak v1.3.0
 
 require github.com/cockroachdb/apd/v3 v3.2.3 // indirect
 
+require golang.org/x/text v0.43.0 // indirect
+
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons
 	github.com/kalamdb/kalamdb/sql => ../sql

@@ -9,6 +9,8 @@ require (
 	github.com/kalamdb/kalamdb/store v0.0.0
 )
 
+require golang.org/x/text v0.43.0
+
 replace (
 	github.com/kalamdb/kalamdb/commons => ../commons
 	github.com/kalamdb/kalamdb/store => ../store

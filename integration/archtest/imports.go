@@ -59,6 +59,7 @@ var engines = []engineRule{
 	{Module: "github.com/parquet-go/parquet-go", Rooms: []string{"store/segment"}},
 	{Module: "github.com/apache/arrow-go/v18", Rooms: []string{"store/segment"}},
 	{Module: "github.com/cockroachdb/apd/v3", Rooms: []string{"sql/builtin"}},
+	{Module: "golang.org/x/text", Rooms: []string{"sql/builtin"}},
 	{Module: "github.com/hashicorp/golang-lru/v2", Rooms: []string{"sql", "core", "live", "store/segment"}},
 	{Module: "github.com/gofrs/flock", Rooms: []string{"core"}},
 	{Module: "github.com/coder/websocket", Rooms: []string{"server/ws", "link"}},

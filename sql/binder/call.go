@@ -104,6 +104,8 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		return nil, dberr.Newf(dberr.InvalidSQL, "DISTINCT, ORDER BY and FILTER need an aggregate function; %s is none", f.Name).WithState("42809")
 	}
 	switch f.Name {
+	case "normalize":
+		f = normalForm(f)
 	case "coalesce":
 		defer sc.oneValue("COALESCE")()
 	case "nullif":
@@ -116,6 +118,20 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		return nil, err
 	}
 	return expr.Call(f.Name, args...)
+}
+
+// normalForm is normalize(x, NFD), whose second argument is a word.
+func normalForm(f *ast.FuncCall) *ast.FuncCall {
+	if len(f.Args) != 2 {
+		return f
+	}
+	c, ok := f.Args[1].(*ast.ColumnRef)
+	if !ok || c.Table != "" || !builtin.IsNormalForm(c.Name) {
+		return f
+	}
+	out := *f
+	out.Args = []ast.Expr{f.Args[0], &ast.StringLit{Pos: c.Pos, Value: c.Name}}
+	return &out
 }
 
 // rowsCall binds a function that gives rows in a select list. The select list

@@ -117,9 +117,15 @@ func translateRegexp(p string, extended bool) string {
 		case c == '\\' && i+1 < len(p):
 			i++
 			switch e := p[i]; {
+			case inClass && unicodeEscapes[e] != "" && e >= 'a':
+				b.WriteString(unicodeEscapes[e])
 			case inClass:
 				b.WriteByte('\\')
 				b.WriteByte(e)
+			case unicodeEscapes[e] != "" && e >= 'a':
+				b.WriteString("[" + unicodeEscapes[e] + "]")
+			case unicodeEscapes[e] != "":
+				b.WriteString("[^" + unicodeEscapes[e] + "]")
 			case e == 'y', e == 'm', e == 'M':
 				b.WriteString(`\b`)
 			case e == 'b':
@@ -184,6 +190,10 @@ func translateRegexp(p string, extended bool) string {
 	}
 	return b.String()
 }
+
+// unicodeEscapes are the escapes of classes in PostgreSQL's meaning, as what
+// stands in brackets; the capital ones are what is not in them.
+var unicodeEscapes = map[byte]string{'w': `\p{L}\p{Nd}_`, 'd': `\p{Nd}`, 'W': `\p{L}\p{Nd}_`, 'D': `\p{Nd}`}
 
 // unicodeClasses are the named classes in PostgreSQL's meaning; Go's hold ASCII
 // only.

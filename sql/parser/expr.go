@@ -1,6 +1,10 @@
 package parser
 
-import "github.com/kalamdb/kalamdb/sql/ast"
+import (
+	"strings"
+
+	"github.com/kalamdb/kalamdb/sql/ast"
+)
 
 // level is a level of precedence, from PostgreSQL's manual, section 4.1.6,
 // and its grammar where the manual is silent.
@@ -266,10 +270,30 @@ func (p *Parser) isTest(x ast.Expr) (ast.Expr, level) {
 	case p.acceptKw(kwDistinct):
 		p.expectKw(kwFrom)
 		return &ast.DistinctExpr{Pos: pos, Not: not, L: x, R: p.expr(lvIs + 1)}, lvIs
+	case p.tok.Kind == Word:
+		return p.normalized(pos, x, not), none
 	default:
 		p.unexpected()
 	}
 	return &ast.IsExpr{Pos: pos, Kind: kind, Not: not, X: x}, none
+}
+
+// normalized parses the rest of IS [NOT] [form] NORMALIZED.
+func (p *Parser) normalized(pos ast.Pos, x ast.Expr, not bool) ast.Expr {
+	args := []ast.Expr{x}
+	switch form := strings.ToUpper(p.text()); form {
+	case "NFC", "NFD", "NFKC", "NFKD":
+		args = append(args, &ast.StringLit{Pos: p.pos(), Value: form})
+		p.next()
+	}
+	if !p.acceptWord("normalized") {
+		p.unexpected()
+	}
+	var out ast.Expr = &ast.FuncCall{Pos: pos, Name: "is_normalized", Args: args}
+	if not {
+		out = &ast.NotExpr{Pos: pos, X: out}
+	}
+	return out
 }
 
 // like parses the operators of LIKE's level. The level that it returns is the
