@@ -262,6 +262,11 @@ func (e *Engine) flushAtEnd(ctx context.Context) {
 func (e *Engine) release() error {
 	var errs []error
 	if e.hub != nil {
+		if e.store != nil {
+			// What was answered is published then. An error means that nothing
+			// can be committed any more.
+			_ = e.store.Between(context.Background(), func(*table.State) error { return nil })
+		}
 		e.hub.CloseAll(live.ReasonShutdown)
 	}
 	if e.keys != nil {

@@ -211,8 +211,8 @@ func (w *world) disturb(ctx context.Context, rng *rand.Rand, written <-chan stru
 }
 
 // finish inserts rows with negative keys, which every filter lets through,
-// until each follower has heard one of them as a live change: then it has
-// heard everything before it.
+// until each follower has heard the last of them as a live change: then it has
+// heard everything.
 func (w *world) finish(ctx context.Context, followers []*follower) {
 	w.t.Helper()
 	writers := map[string]*link.Client{}
@@ -222,10 +222,11 @@ func (w *world) finish(ctx context.Context, followers []*follower) {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	last := map[string]int64{} // of a user's rows
 	for n := int64(1); ; n++ {
 		waiting := map[string][]string{}
 		for _, f := range followers {
-			if f.ended.Load() == 0 && !f.over() {
+			if heard := f.ended.Load(); (heard == 0 || heard < last[f.user]) && !f.over() {
 				waiting[f.user] = append(waiting[f.user], f.name)
 			}
 		}
@@ -239,6 +240,7 @@ func (w *world) finish(ctx context.Context, followers []*follower) {
 				if _, err := writers[u].Exec(ctx, row); err != nil {
 					w.t.Fatalf("%s: %v", row, err)
 				}
+				last[u] = n
 			}
 		}
 		select {

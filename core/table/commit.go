@@ -229,7 +229,8 @@ func (s *Store) finish() {
 	if len(g.members) == 0 {
 		return
 	}
-	if err := s.commitGroup(); err != nil {
+	events, err := s.commitGroup()
+	if err != nil {
 		for _, r := range g.members {
 			// What failed by itself keeps its own reason, unless that is a
 			// duplicate of what this batch did not write.
@@ -241,14 +242,20 @@ func (s *Store) finish() {
 	for _, r := range g.members {
 		r.answer(r.err)
 	}
+	// The hub's goroutine comes last, so that it is the next to run on this
+	// thread: a change does not wait behind the statements that were answered.
+	if len(events) > 0 {
+		s.pub.Publish(events)
+	}
 	g.reset()
 	s.batch.Reset()
 }
 
-func (s *Store) commitGroup() error {
+// commitGroup does steps 2 to 4. It gives the events to publish.
+func (s *Store) commitGroup() ([]*change.Event, error) {
 	g := &s.group
 	if g.passed == 0 {
-		return nil
+		return nil, nil
 	}
 	limit := s.seqLimit
 	if s.seq > limit {
@@ -258,21 +265,18 @@ func (s *Store) commitGroup() error {
 	if s.batch.Len() > 0 {
 		s.counts.put(&s.batch, g.deltas)
 		if err := s.write(); err != nil {
-			return err
+			return nil, err
 		}
 		s.seqLimit = limit
 	}
 	s.counts.apply(g.deltas)
 	s.streams.apply(g.streams)
 	if err := s.advance(s.cur.Load().Catalog); err != nil {
-		return err
-	}
-	if len(g.events) > 0 {
-		s.pub.Publish(g.events)
+		return nil, err
 	}
 	s.stats.commits.Add(int64(g.passed))
 	s.stats.sizes.Observe(float64(g.passed))
-	return nil
+	return g.events, nil
 }
 
 // write writes the batch and keeps account of whether the backend can.

@@ -266,7 +266,7 @@ func TestEventsComeInOrderAndNameTheirRows(t *testing.T) {
 		if err := f.delete("u", tab, 0); err != nil {
 			t.Fatal(err)
 		}
-		events := f.ear.heard()
+		events := f.heard()
 		if len(events) != 4*25*3+1 {
 			t.Fatalf("heard %d events", len(events))
 		}
@@ -318,7 +318,7 @@ func TestBackendFailureFailsItsStatementsOnly(t *testing.T) {
 		t.Fatal("the store says that it can be written")
 	}
 	wantIDs(t, f.scan("u", tab, exec.ScanRequest{}), 1)
-	if n := len(f.ear.heard()); n != 1 {
+	if n := len(f.heard()); n != 1 {
 		t.Fatalf("heard %d events", n)
 	}
 	if _, err := f.Define(context.Background(), func(e *catalog.Edit) error {

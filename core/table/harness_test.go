@@ -48,10 +48,15 @@ func (e *ear) CountByTable(ident.TableID) int {
 	return 1
 }
 
-func (e *ear) heard() []*change.Event {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return append([]*change.Event(nil), e.events...)
+// heard is what was published for the commits that were answered.
+func (f *fixture) heard() []*change.Event {
+	f.Helper()
+	if err := f.command(context.Background(), func() error { return nil }); err != nil {
+		f.Fatal(err)
+	}
+	f.ear.mu.Lock()
+	defer f.ear.mu.Unlock()
+	return append([]*change.Event(nil), f.ear.events...)
 }
 
 // clock is a clock that stands still until it is moved.

@@ -111,9 +111,10 @@ func (o Options) withDefaults() Options {
 //  3. Apply. Changes of STREAM tables go into their rings.
 //  4. Show. A new State, with a new snapshot of the backend, becomes the one
 //     that readers get.
-//  5. Publish. The change events go to the live hub, in commit order.
-//  6. Answer. Every statement of the batch gets its result, failed ones too:
+//  5. Answer. Every statement of the batch gets its result, failed ones too:
 //     a duplicate key may be one that this very batch wrote.
+//  6. Publish. The change events go to the live hub, in commit order, before
+//     anything else is done.
 //
 // A definition (CREATE, DROP, ALTER), the start of a subscription and a flush
 // are commands: they run on the committer's goroutine between two batches, so
@@ -126,7 +127,7 @@ func (o Options) withDefaults() Options {
 //     there; its statements were answered STORAGE_UNAVAILABLE, never success.)
 //   - after 2: every row of the batch is there, once, with its number. Some
 //     statements may not have been answered. No subscriber was told of a
-//     change that is not there, as 5 comes after 2.
+//     change that is not there, as 6 comes after 2.
 //
 // Sequence numbers are reserved in blocks: the backend holds a limit that is
 // raised, in the same batch, before a number above it is used. After a crash

@@ -102,7 +102,7 @@ func TestStreamDeletesAtOnceAndIsNeverUpdated(t *testing.T) {
 	if err := f.commit("u", tab, up); code(err) != dberr.Unsupported {
 		t.Fatalf("an update: %v", err)
 	}
-	events := f.ear.heard()
+	events := f.heard()
 	if e := events[len(events)-1]; e.Op != change.Delete || e.Old[1].Str() != "b" || e.Seq != 4 {
 		t.Fatalf("the last event is %+v", e)
 	}

@@ -22,24 +22,41 @@ import (
 	"github.com/kalamdb/kalamdb/link"
 )
 
-// emptyServer makes this test binary serve an empty handler instead of
-// running tests: the floor of any request over HTTP.
-const emptyServer = "KALAMDB_BENCH_EMPTY_SERVER"
+// These make this test binary serve something bare at their address instead of
+// running tests: an empty handler, the floor of any request over HTTP; and an
+// echo, that of any message over WebSocket.
+const (
+	emptyServer = "KALAMDB_BENCH_EMPTY_SERVER"
+	echoServer  = "KALAMDB_BENCH_ECHO_SERVER"
+	// helperDir is where a helper may write.
+	helperDir = "KALAMDB_BENCH_DIR"
+)
 
 func TestMain(m *testing.M) {
+	empty := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+	})
 	if addr := os.Getenv(emptyServer); addr != "" {
-		err := http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, "{}")
-		}))
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		serve(addr, empty)
+	}
+	if addr := os.Getenv(echoServer); addr != "" {
+		mux := http.NewServeMux()
+		mux.Handle("/", empty)
+		mux.Handle(wire.PathWS, echo(os.Getenv(helperDir)))
+		serve(addr, mux)
 	}
 	harness.Main(m)
 }
 
-func startEmpty(b *testing.B) (url string) {
+func serve(addr string, h http.Handler) {
+	fmt.Fprintln(os.Stderr, http.ListenAndServe(addr, h))
+	os.Exit(1)
+}
+
+// startHelper starts this binary as one of the bare servers.
+func startHelper(b *testing.B, which string) (url string) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +69,7 @@ func startEmpty(b *testing.B) (url string) {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), emptyServer+"="+addr)
+	cmd.Env = append(os.Environ(), which+"="+addr, helperDir+"="+b.TempDir())
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -66,7 +83,7 @@ func startEmpty(b *testing.B) (url string) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	b.Fatal("the empty server did not start")
+	b.Fatal("the bare server did not start")
 	return ""
 }
 
@@ -103,7 +120,7 @@ func BenchmarkPointQuery(b *testing.B) {
 	for i := range 1000 {
 		harness.Exec(b, admin, "INSERT INTO app.t VALUES ($1, $2, $3)", i, "lobby", "hello")
 	}
-	empty := startEmpty(b)
+	empty := startHelper(b, emptyServer)
 	client := &http.Client{Transport: &http.Transport{}}
 	body := []byte(`{"sql":"SELECT id, room, body FROM app.t WHERE id = $1","params":[500]}`)
 	if answer := post(b, client, server.URL+wire.PathSQL, body); !bytes.Contains(answer, []byte(`"rows":[{"id":500,`)) {

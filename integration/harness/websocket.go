@@ -59,7 +59,7 @@ func Open(server string, h http.Header) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	s := &Socket{conn: conn, in: bufio.NewReader(conn)}
 	if err := s.shake(u, h); err != nil {
 		_ = conn.Close()
 		return nil, err
