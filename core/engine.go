@@ -191,7 +191,7 @@ func (e *Engine) openBackend() error {
 		}
 		if !ok {
 			return dberr.Newf(dberr.StorageUnavailable, "The data directory %s is in use by another server.", dir).
-				WithHint("Stop the other server, or give this one a data directory of its own.")
+				Wrap(ErrInUse).WithHint("Stop the other server, or give this one a data directory of its own.")
 		}
 		e.lock = l
 	}

@@ -81,6 +81,9 @@ func New(system []*ddl.Table) *Snapshot {
 // Version implements binder.Catalog. It grows with every change.
 func (s *Snapshot) Version() uint64 { return s.version }
 
+// NextTable is above the ids of all tables that there were.
+func (s *Snapshot) NextTable() ident.TableID { return s.nextTable }
+
 // Table implements binder.Catalog.
 func (s *Snapshot) Table(ns ident.NamespaceID, name ident.TableName) (*ddl.Table, error) {
 	v, err := s.History(ns, name)
@@ -140,6 +143,12 @@ func (s *Snapshot) Namespace(id ident.NamespaceID) (Namespace, error) {
 		return Namespace{}, noNamespace(id)
 	}
 	return n.Namespace, nil
+}
+
+// IsSystem tells whether a namespace is the server's own.
+func (s *Snapshot) IsSystem(id ident.NamespaceID) bool {
+	n, ok := s.namespaces[id]
+	return ok && n.system
 }
 
 // TableCount is how many tables a namespace holds.

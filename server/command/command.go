@@ -104,6 +104,20 @@ func (c *commands) app() *cli.App {
 				},
 			},
 			{Name: "health", Usage: "ask the server that this configuration describes whether it is healthy", Action: c.health},
+			{
+				Name: "check", Usage: "verify the database while no server has it: lists against files, checksums, sequence numbers", Action: c.check,
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "quick", Usage: "read the end of each file only, which has the checksums of the rest"},
+					&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
+				},
+			},
+			{
+				Name: "inspect", Usage: "show what is in the database: namespaces, tables, users, segments; beside a running server what that knows", Action: c.inspect,
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "all", Usage: "show all users and segments, however many"},
+					&cli.BoolFlag{Name: "json", Usage: "print the report as JSON, with everything"},
+				},
+			},
 			{Name: "config", Usage: "print the configuration in effect and where each value comes from", Action: c.config},
 			{
 				Name: "version", Usage: "print the version", Action: func(*cli.Context) error {

@@ -46,6 +46,29 @@ func (c *commands) health(ctx *cli.Context) error {
 func askHealth(ctx context.Context, c config.Server) (h wire.Health, err error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
+	client, base, err := local(c)
+	if err != nil {
+		return h, err
+	}
+	url := base + wire.PathHealth
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return h, err
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return h, fmt.Errorf("no answer: %w", err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&h); err != nil {
+		return h, fmt.Errorf("what answers at %s is no kalamdb-server (status %s)", url, res.Status)
+	}
+	return h, nil
+}
+
+// local gives a client for the server at the configured address, and the
+// beginning of its URLs.
+func local(c config.Server) (client *http.Client, base string, err error) {
 	host := c.Host
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -58,23 +81,10 @@ func askHealth(ctx context.Context, c config.Server) (h wire.Health, err error) 
 	if c.TLSCert != "" {
 		scheme = "https"
 		if transport.TLSClientConfig, err = pinned(c.TLSCert); err != nil {
-			return h, err
+			return nil, "", err
 		}
 	}
-	url := scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port)) + wire.PathHealth
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return h, err
-	}
-	res, err := (&http.Client{Transport: transport}).Do(r)
-	if err != nil {
-		return h, fmt.Errorf("no answer: %w", err)
-	}
-	defer res.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&h); err != nil {
-		return h, fmt.Errorf("what answers at %s is no kalamdb-server (status %s)", url, res.Status)
-	}
-	return h, nil
+	return &http.Client{Transport: transport}, scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port)), nil
 }
 
 // pinned trusts the server's own certificate and no other: its name is that of
