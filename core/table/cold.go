@@ -44,8 +44,10 @@ type coldList struct {
 	entries []manifest.Entry // by MaxSeq, the oldest first
 	// alone says of each entry that it shares no key range with another one.
 	alone []bool
-	seq   change.Seq
-	size  int
+	// disjoint says that no two of them do.
+	disjoint bool
+	seq      change.Seq
+	size     int
 }
 
 func newColdList(entries []manifest.Entry) *coldList {
@@ -57,6 +59,7 @@ func newColdList(entries []manifest.Entry) *coldList {
 			lone[run[0].ID] = true
 		}
 	}
+	c.disjoint = len(lone) == len(entries)
 	for i := range c.entries {
 		e := &c.entries[i]
 		c.alone[i] = lone[e.ID]

@@ -98,6 +98,20 @@ func (s *Store) command(ctx context.Context, fn func() error) error {
 	return s.enqueue(ctx, nil, fn)
 }
 
+// post is command for what nobody waits for. It may be forgotten when much else
+// waits.
+func (s *Store) post(fn func() error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return
+	}
+	select {
+	case s.reqs <- &request{ctx: s.ctx, command: fn, done: make(chan struct{}, 1)}:
+	default:
+	}
+}
+
 // Between runs fn between two batches with the state that is the newest one
 // meanwhile, as no other can come. fn must not wait for anything that needs
 // the committer, and must not keep the state without retaining it: use

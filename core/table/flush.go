@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -39,7 +40,7 @@ func (o FlushOptions) withDefaults() FlushOptions {
 		o.MinRows = 1
 	}
 	if o.Writers <= 0 {
-		o.Writers = 2
+		o.Writers = 1
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
@@ -83,7 +84,7 @@ const (
 const groupFiles = 64
 
 // removeKeys is how many hot rows are removed in one batch.
-const removeKeys = 1024
+const removeKeys = 128
 
 // Flush moves a table's hot rows into cold files, one for each partition that
 // has any.
@@ -401,7 +402,8 @@ func (f *flusher) file(ctx context.Context, bucket object.Bucket, one *flushed) 
 			held += int64(len(row))
 			f.opts.Hold(int64(len(row)))
 		}
-		if w.Rows()%1024 == 0 {
+		if w.Rows()%16 == 0 {
+			runtime.Gosched()
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
@@ -469,8 +471,9 @@ func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tri
 
 // touched notes a key that is about to be written, where that matters: in a
 // partition that is watched, and in one whose bounds are known.
-func (s *Store) touched(p kv.Partition, key []byte) {
+func (s *Store) touched(p kv.Partition, key []byte, seq change.Seq) {
 	s.hot.wrote(p, key)
+	s.images.wrote(p, key, seq)
 	if len(s.watched) > 0 {
 		if keys := s.watched[p]; keys != nil {
 			keys[string(key)] = true

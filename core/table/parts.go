@@ -48,6 +48,13 @@ func (s *storedTable) scanParts(ctx context.Context, req exec.ScanRequest, n int
 	if err != nil || l != nil && len(req.Columns) == 0 && req.Ranges == nil {
 		return nil, err
 	}
+	sc, err := s.byImage(ctx, req, l)
+	if err != nil {
+		return nil, s.damaged(err)
+	}
+	if sc != nil {
+		return sc.parts(ctx, n, sizes.cold)
+	}
 	if _, err := s.c.wants(req.Columns); err != nil {
 		return nil, err
 	}

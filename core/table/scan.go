@@ -120,10 +120,17 @@ func (s *storedTable) damaged(err error) error {
 // query. Keys: a row's key is its primary key (or row id), so key ranges become
 // ranges of bytes, and a scan in key order needs no sort. It never leaves the
 // partition that the view opened.
-func (s *storedTable) Scan(_ context.Context, req exec.ScanRequest) (exec.Scanner, error) {
+func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scanner, error) {
 	l, err := s.coldList()
 	if err != nil {
 		return nil, err
+	}
+	sc, err := s.byImage(ctx, req, l)
+	if err != nil {
+		return nil, s.damaged(err)
+	}
+	if sc != nil {
+		return sc, nil
 	}
 	return s.scan(req, s.spans(&req), l)
 }

@@ -148,6 +148,7 @@ type Store struct {
 	segments *segment.Cache
 	lists    coldLists
 	hot      hotRanges
+	images   images
 	files    files
 	states   states
 	// garbage is how many rows were removed since the backend was tidied last.

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
@@ -72,6 +73,23 @@ type ScanRequest struct {
 	Ordered, Reverse bool
 	// Limit is how many rows the reader will take at most; 0: all. Advice.
 	Limit int64
+	// Newest says that the reader looks for rows with the greatest numbers
+	// (_seq): they do well to come first, and those that it says are too old
+	// need not come. Nil: it does not. Advice.
+	Newest *Newest
+}
+
+// Newest is what the reader of a scan has found so far of the newest rows.
+type Newest struct{ above atomic.Int64 }
+
+// Above is the number up to which rows are of no use any more.
+func (n *Newest) Above() change.Seq { return change.Seq(n.above.Load()) }
+
+// Raise says that rows up to a number are of no use any more.
+func (n *Newest) Raise(to change.Seq) {
+	if int64(to) > n.above.Load() {
+		n.above.Store(int64(to))
+	}
 }
 
 // KeyRange is the rows whose key begins with Prefix (values of the first key

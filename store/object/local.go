@@ -132,18 +132,19 @@ func (l *Local) mkdir(dir string) error {
 	if dir == "." {
 		return nil
 	}
-	l.mu.Lock()
-	known := l.synced[dir]
-	l.mu.Unlock()
-	if known {
-		if _, err := l.root.Stat(dir); err == nil {
-			return nil
-		}
+	// above is the nearest folder whose entry is durable and still there; the
+	// names below it are made so. A folder may have been removed by hand.
+	above := dir
+	for above != "." && !l.durable(above) {
+		above = path.Dir(above)
+	}
+	if above == dir {
+		return nil
 	}
 	if err := l.root.MkdirAll(dir, 0o700); err != nil {
 		return localError("make the folder of", dir, notMissing(err))
 	}
-	for d := dir; d != "."; d = path.Dir(d) {
+	for d := dir; d != above; d = path.Dir(d) {
 		if err := l.syncDir(path.Dir(d)); err != nil {
 			return localError("sync the folder of", d, notMissing(err))
 		}
@@ -153,8 +154,22 @@ func (l *Local) mkdir(dir string) error {
 	if len(l.synced) >= maxSynced {
 		clear(l.synced)
 	}
-	l.synced[dir] = true
+	for d := dir; d != above; d = path.Dir(d) {
+		l.synced[d] = true
+	}
 	return nil
+}
+
+// durable tells whether a folder is there whose path is known to be durable.
+func (l *Local) durable(dir string) bool {
+	l.mu.Lock()
+	known := l.synced[dir]
+	l.mu.Unlock()
+	if !known {
+		return false
+	}
+	_, err := l.root.Stat(dir)
+	return err == nil
 }
 
 func (l *Local) syncDir(dir string) error {

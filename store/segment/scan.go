@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -37,6 +38,17 @@ type ScanOptions struct {
 	Reverse bool
 	// Limit ends the scan after as many rows; 0: all.
 	Limit int64
+	// Covered leaves rows out by their positions in the segment, from 0 on:
+	// those whose bit is set. Nil: none.
+	Covered vector.Bitmap
+	// FromBlock and ToBlock (exclusive) limit the scan to some of the blocks;
+	// ToBlock 0: there is no such limit.
+	FromBlock, ToBlock int
+	// Newest gives the blocks with the greatest numbers first, not in the order
+	// of the keys, and leaves out what Above, asked before each block, says is
+	// of no use any more: rows whose _seq is not greater.
+	Newest bool
+	Above  func() change.Seq
 }
 
 // item is a block that a scan visits.
@@ -147,7 +159,7 @@ func (s *Segment) skips(ctx context.Context, opts *ScanOptions) ([]bool, error) 
 func (sc *Scanner) plan(skip []bool) {
 	a := sc.seg.annex
 	add := func(b int, r *kv.Range) {
-		if skip != nil && skip[b] {
+		if skip != nil && skip[b] || b < sc.opts.FromBlock || sc.opts.ToBlock > 0 && b >= sc.opts.ToBlock {
 			return
 		}
 		n := len(sc.items)
@@ -174,7 +186,10 @@ func (sc *Scanner) plan(skip []bool) {
 			add(b, r)
 		}
 	}
-	if sc.opts.Reverse {
+	switch {
+	case sc.opts.Newest:
+		slices.SortStableFunc(sc.items, func(x, y item) int { return cmp.Compare(a.blocks[y.block].maxSeq, a.blocks[x.block].maxSeq) })
+	case sc.opts.Reverse:
 		slices.Reverse(sc.items)
 	}
 }
@@ -183,6 +198,7 @@ func (sc *Scanner) plan(skip []bool) {
 // batch shares no memory with the scanner and may be kept. After an error, or
 // the end, Next gives the same again.
 func (sc *Scanner) Next(ctx context.Context) (*vector.Batch, error) {
+	a := sc.seg.annex
 	for sc.err == nil && sc.at < len(sc.items) {
 		if sc.opts.Limit > 0 && sc.given >= sc.opts.Limit {
 			sc.at = len(sc.items)
@@ -193,6 +209,11 @@ func (sc *Scanner) Next(ctx context.Context) (*vector.Batch, error) {
 		}
 		if sc.at++; sc.at == len(sc.items) {
 			break
+		}
+		if sc.opts.Above != nil {
+			if sc.opts.AfterSeq = max(sc.opts.AfterSeq, sc.opts.Above()); a.blocks[sc.items[sc.at].block].maxSeq <= sc.opts.AfterSeq {
+				continue
+			}
 		}
 		b, err := sc.batch(ctx, &sc.items[sc.at])
 		if err != nil {
@@ -311,6 +332,12 @@ func (sc *Scanner) selected(ctx context.Context, it *item, n int) ([]int32, erro
 			}
 		}
 	}
+	if c := sc.opts.Covered; c != nil && some(c, int(blk.row), n) {
+		sel = filter(sel, n, func(i int32) bool { return !c.Get(int(blk.row) + int(i)) })
+		if len(sel) == 0 {
+			return sel, nil
+		}
+	}
 	if blk.minSeq <= sc.opts.AfterSeq && sc.opts.AfterSeq > 0 {
 		if sc.seq == nil {
 			sc.seq = newColumn(sc.seg, sc.seg.annex.find(rowenc.SeqColumn))
@@ -332,6 +359,23 @@ func (sc *Scanner) selected(ctx context.Context, it *item, n int) ([]int32, erro
 		sel = filter(sel, n, func(i int32) bool { return !v.Bools[i] })
 	}
 	return sel, nil
+}
+
+// some tells whether any of n bits from one on is set.
+func some(b vector.Bitmap, from, n int) bool {
+	for i := from >> 6; i <= (from+n-1)>>6; i++ {
+		w := b[i]
+		if i == from>>6 {
+			w &= ^uint64(0) << (from & 63)
+		}
+		if i == (from+n-1)>>6 {
+			w &= ^uint64(0) >> (63 - (from+n-1)&63)
+		}
+		if w != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // none says that nothing is wanted after a block.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go"
@@ -324,6 +325,7 @@ func (w *Writer) flushBlock() error {
 		w.open(cols)
 	}
 	for i, cw := range w.pw.ColumnWriters() {
+		runtime.Gosched()
 		values, err := w.enc.column(&w.a.cols[i], cols[i], i)
 		if err != nil {
 			return w.fail(err)
@@ -335,6 +337,7 @@ func (w *Writer) flushBlock() error {
 			return w.fail(fmt.Errorf("write column %s: %w", w.a.cols[i].name, err))
 		}
 	}
+	runtime.Gosched()
 	w.measure(keys, cols)
 	w.groupRows += n
 	w.groupBytes += w.bytes
