@@ -24,7 +24,8 @@ import (
 type FlushOptions struct {
 	// MinRows leaves the partitions out that have fewer hot entries. Default 1.
 	MinRows int64
-	// Writers is how many files are written at a time. Default 2.
+	// Writers is how many files are written at a time. Default 1, which leaves
+	// the disk and the other processors to statements.
 	Writers int
 	// Step and Hold hear of what is being done, and of how much memory is
 	// taken and given back. Nil: nobody.
@@ -403,6 +404,7 @@ func (f *flusher) file(ctx context.Context, bucket object.Bucket, one *flushed) 
 			f.opts.Hold(int64(len(row)))
 		}
 		if w.Rows()%16 == 0 {
+			// Statements go first.
 			runtime.Gosched()
 			if err := context.Cause(ctx); err != nil {
 				return err

@@ -259,18 +259,22 @@ func (t *tracker) current(gen uint64, seq change.Seq) (im *image, later bool) {
 
 // image gives the image of the table's partition at its state, and nil when
 // there is none: at first, for a state that is no longer the newest one, and
-// where there are too many hot rows.
-func (s *storedTable) image(ctx context.Context, l *coldList) (*image, error) {
+// where there are too many hot rows. For a reader of few rows none is made of
+// nothing.
+func (s *storedTable) image(ctx context.Context, l *coldList, few bool) (*image, error) {
 	store, st := s.v.Store, s.v.State
 	if c := store.counts.get(s.t.ID); c.hot+c.hotDeleted == 0 && l.disjoint {
 		return nil, nil // nothing is covered
 	}
 	t := store.images.find(s.p)
-	if t == nil {
+	gen := st.cold[s.t.ID]
+	switch {
+	case few && (t == nil || !t.has(gen)):
+		return nil, nil
+	case t == nil:
 		store.track(s.p)
 		return nil, nil
 	}
-	gen := st.cold[s.t.ID]
 	if im, later := t.current(gen, st.Seq); im != nil || later || st.Seq < t.since {
 		return im, nil
 	}
@@ -291,6 +295,12 @@ func (s *storedTable) image(ctx context.Context, l *coldList) (*image, error) {
 	t.prune(im.logged)
 	store.images.resize(t, im.size)
 	return im, nil
+}
+
+// has tells whether there is an image of a generation.
+func (t *tracker) has(gen uint64) bool {
+	im := t.now.Load()
+	return im != nil && im.gen == gen
 }
 
 func acquire(ctx context.Context, place chan struct{}) error {

@@ -50,7 +50,7 @@ func (s *storedTable) byImage(ctx context.Context, req exec.ScanRequest, l *cold
 	if l == nil || req.Ranges != nil || req.Ordered || req.Reverse || req.Limit > 0 {
 		return nil, nil
 	}
-	im, err := s.image(ctx, l)
+	im, err := s.image(ctx, l, req.Newest != nil)
 	if err != nil || im == nil {
 		return nil, err
 	}

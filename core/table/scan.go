@@ -132,6 +132,9 @@ func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scan
 	if sc != nil {
 		return sc, nil
 	}
+	if n, err := s.newest(req, l); n != nil || err != nil {
+		return n, err
+	}
 	return s.scan(req, s.spans(&req), l)
 }
 

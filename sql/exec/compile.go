@@ -412,11 +412,34 @@ func (c *compiler) sort(n *plan.Sort) (node, []int, error) {
 		return &sortNode{in: in, keys: keys, keyText: text}, lay, nil
 	}
 	t := &topNNode{in: in, keys: keys, keyText: text}
+	if n.Keys[0].Desc && bySeq(n.In, n.Keys[0].Col) {
+		t.newest = pipeline(in)
+	}
 	if t.limit, err = c.program(n.Limit, nil); err != nil {
 		return nil, nil, err
 	}
 	t.offset, err = c.program(n.Offset, nil)
 	return t, lay, err
+}
+
+// bySeq tells whether a column is the _seq of the table that is scanned below
+// filters and projections.
+func bySeq(n plan.Node, col int) bool {
+	switch n := n.(type) {
+	case *plan.Filter:
+		return bySeq(n.In, col)
+	case *plan.Project:
+		i := slices.Index(n.Cols, col)
+		if i < 0 {
+			return false
+		}
+		c, ok := n.Exprs[i].(*expr.ColumnExpr)
+		return ok && bySeq(n.In, c.Ordinal)
+	case *plan.Scan:
+		i := slices.Index(n.Cols, col)
+		return i >= 0 && n.Ordinals[i] == n.Table.SeqOrdinal()
+	}
+	return false
 }
 
 func (c *compiler) limit(n *plan.Limit) (node, []int, error) {

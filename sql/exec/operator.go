@@ -47,6 +47,8 @@ type run struct {
 	ctes  map[int]*cteState
 	// dynamic are the keys to which a join limits a scan, while it builds.
 	dynamic map[*scanNode][]KeyRange
+	// newest are the scans of which the newest rows are looked for.
+	newest map[*scanNode]*Newest
 	// stats is set for EXPLAIN ANALYZE.
 	stats map[node]*nodeStats
 }

@@ -126,6 +126,7 @@ func (n *scanNode) request(r *run) (req ScanRequest, ok bool, err error) {
 			req.Bounds = append(req.Bounds, Bound{Column: n.bounds[i].ordinal, Op: n.bounds[i].op, Value: v})
 		}
 	}
+	req.Newest = r.newest[n]
 	if n.limit != nil {
 		// It is advice; the limit above has the say, also about bad numbers.
 		if l, err := r.count(n.limit, "LIMIT", 0); err == nil {

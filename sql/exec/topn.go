@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -22,6 +23,8 @@ type topNNode struct {
 	keys          []sortKey
 	limit, offset *expr.Program
 	keyText       string
+	// newest is the scan below whose newest rows these are, or nil.
+	newest *scanNode
 }
 
 func (n *topNNode) types() []sqltype.Type { return n.in.types() }
@@ -72,7 +75,22 @@ func (h *rowHeap) Pop() any {
 func (o *topNOp) fill(ctx context.Context, want int) error {
 	var key []byte
 	var seq int64
+	var newest *Newest
+	if o.n.newest != nil {
+		newest = new(Newest)
+		if o.r.newest == nil {
+			o.r.newest = map[*scanNode]*Newest{}
+		}
+		o.r.newest[o.n.newest] = newest
+	}
 	for {
+		if newest != nil && want > 0 && len(o.rows) == want {
+			worst := change.Seq(o.rows[0].row[o.n.keys[0].col].Int())
+			if len(o.n.keys) > 1 {
+				worst-- // the other keys decide about equal ones
+			}
+			newest.Raise(worst)
+		}
 		b, err := o.in.Next(ctx)
 		if err != nil {
 			return err

@@ -325,6 +325,8 @@ func (w *Writer) flushBlock() error {
 		w.open(cols)
 	}
 	for i, cw := range w.pw.ColumnWriters() {
+		// A block takes a millisecond, for which those who serve somebody need
+		// not wait.
 		runtime.Gosched()
 		values, err := w.enc.column(&w.a.cols[i], cols[i], i)
 		if err != nil {
@@ -337,7 +339,6 @@ func (w *Writer) flushBlock() error {
 			return w.fail(fmt.Errorf("write column %s: %w", w.a.cols[i].name, err))
 		}
 	}
-	runtime.Gosched()
 	w.measure(keys, cols)
 	w.groupRows += n
 	w.groupBytes += w.bytes
