@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,12 +36,14 @@ import (
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/kv/badgerkv"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
+	"github.com/kalamdb/kalamdb/store/kv/rediskv"
 )
 
 // What the data directory holds.
 const (
 	lockFile  = "LOCK"
 	hotFolder = "hot"
+	ownerFile = "redis-owner"
 )
 
 // Engine is an open database. It may be used from several goroutines.
@@ -110,7 +113,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Engine, er
 }
 
 func (e *Engine) open(ctx context.Context) error {
-	if err := e.openBackend(); err != nil {
+	if err := e.openBackend(ctx); err != nil {
 		return err
 	}
 	e.memory = exec.NewMemoryPool(totalMemory(e.cfg.Query))
@@ -174,7 +177,7 @@ func (e *Engine) open(ctx context.Context) error {
 	return e.backups.Resume(interrupted)
 }
 
-func (e *Engine) openBackend() error {
+func (e *Engine) openBackend(ctx context.Context) error {
 	dir := e.cfg.Data.Dir
 	st := e.cfg.Store
 	if dir == "" && st.Backend != config.BackendMemory {
@@ -211,15 +214,35 @@ func (e *Engine) openBackend() error {
 			MinFree:      st.Badger.MinFree.Bytes(),
 			Logger:       e.log,
 		})
+	case config.BackendRedis:
+		e.backend, err = openRedis(ctx, dir, st, e.log)
 	default:
 		err = dberr.Newf(dberr.Unsupported, "the storage backend %q is not part of this server", st.Backend).
-			WithHint("Use badger or memory.")
+			WithHint("Use badger, memory or redis.")
 	}
 	if err != nil {
 		e.backend = nil
 		return fmt.Errorf("open storage: %w", err)
 	}
 	return nil
+}
+
+// openRedis opens the backend in Redis. The data directory, which this process
+// has locked, tells Redis who it is: after a crash a server on the same
+// directory need not wait for its own lease.
+func openRedis(ctx context.Context, dir string, st config.Store, log *slog.Logger) (kv.Backend, error) {
+	path := filepath.Join(dir, ownerFile)
+	owner, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(owner) == 0 {
+		owner = []byte(rand.Text())
+		err = os.WriteFile(path, owner, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("name the owner of the redis database: %w", err)
+	}
+	return rediskv.Open(ctx, rediskv.Options{
+		URL: st.RedisURL, Prefix: st.RedisPrefix, Owner: string(owner), NoSync: !st.Sync, Logger: log,
+	})
 }
 
 // Close stops the engine: new statements are refused, those under way may

@@ -5,6 +5,14 @@ go 1.26.0
 require (
 	github.com/kalamdb/kalamdb/commons v0.0.0
 	github.com/kalamdb/kalamdb/link v0.0.0
+	github.com/kalamdb/kalamdb/store v0.0.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/redis/go-redis/v9 v9.23.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 )
 
 require (

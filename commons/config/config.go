@@ -74,6 +74,9 @@ type Store struct {
 	Sync bool `toml:"sync"`
 	// RedisURL is the server of the redis backend. It may hold a password.
 	RedisURL string `toml:"redis_url" secret:"true"`
+	// RedisPrefix begins the names of all keys of the redis backend: letters,
+	// digits, '_', '-' and '.'. Each server needs its own. Default kalamdb.
+	RedisPrefix string `toml:"redis_prefix"`
 	// Badger tunes the badger backend.
 	Badger Badger `toml:"badger"`
 }

@@ -29,6 +29,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"server.pprof_addr", func(c *Config) { c.Server.PprofAddr = "0.0.0.0:6060" }},
 		{"store.backend", func(c *Config) { c.Store.Backend = "sled" }},
 		{"store.redis_url", func(c *Config) { c.Store.Backend = BackendRedis }},
+		{"store.redis_prefix", func(c *Config) { c.Store.RedisPrefix = "a:b" }},
 		{"store.badger.mem_table", func(c *Config) { c.Store.Badger.MemTable = KiB }},
 		{"store.badger.value_log_file", func(c *Config) { c.Store.Badger.ValueLogFile = GiB }},
 		{"storage.user_template", func(c *Config) { c.Storage.UserTemplate = "{namespace}/{tableName}" }},

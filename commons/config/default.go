@@ -18,7 +18,7 @@ func Default() Config {
 			MaxConnections: 25_000, ShutdownTimeout: 30 * s, AllowedOrigins: []string{}, TrustedProxies: []string{},
 		},
 		Store: Store{
-			Backend: BackendBadger, Sync: true,
+			Backend: BackendBadger, Sync: true, RedisPrefix: "kalamdb",
 			Badger: Badger{
 				MemTable: 8 * MiB, BlockCache: 8 * MiB, IndexCache: 8 * MiB, ValueLogFile: 32 * MiB,
 				Compactors: 2, MinFree: 64 * MiB,

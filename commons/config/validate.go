@@ -145,6 +145,7 @@ func (s *Store) check(v *checker) {
 	if s.Backend == BackendRedis && s.RedisURL == "" {
 		v.fail("store.redis_url", "is empty; the redis backend needs it, for instance redis://127.0.0.1:6379/0")
 	}
+	v.redisPrefix("store.redis_prefix", s.RedisPrefix)
 	v.size("store.badger.mem_table", s.Badger.MemTable, 8*MiB)
 	v.size("store.badger.block_cache", s.Badger.BlockCache, MiB)
 	v.size("store.badger.index_cache", s.Badger.IndexCache, MiB)
@@ -247,6 +248,17 @@ func (v *checker) oneOf(key, val string, allowed ...string) {
 		}
 	}
 	v.fail(key, "is %q; it must be one of: %s", val, strings.Join(allowed, ", "))
+}
+
+// redisPrefix checks what the names of keys begin with.
+func (v *checker) redisPrefix(key, val string) {
+	ok := len(val) > 0 && len(val) <= 64
+	for _, c := range []byte(val) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.')
+	}
+	if !ok {
+		v.fail(key, "is %q; it must be 1 to 64 letters, digits, '_', '-' or '.'", val)
+	}
 }
 
 // templateVariables are what a path template may name.

@@ -29,7 +29,7 @@ var ours = []rule{
 	{"server", []string{"commons", "core", "live", "sql", "store/vector", "server"}, "speaks HTTP and WebSocket to the engine; never touches storage"},
 	{"link", []string{"commons/wire", "link"}, "an SDK that knows the protocol only"},
 	{"cli", []string{"commons/buildinfo", "link", "cli"}, "a user interface; everything else goes through link"},
-	{"integration", []string{"commons", "link", "integration"}, "tests from outside, through the public interfaces"},
+	{"integration", []string{"commons", "link", "integration", "store/kv/rediskv/redistest"}, "tests from outside, through the public interfaces, and a Redis that a server under test keeps its data in"},
 }
 
 // testOnly is what the tests of a path may import beside what it may import
@@ -54,6 +54,7 @@ type engineRule struct {
 var engines = []engineRule{
 	{Module: "github.com/dgraph-io/badger/v4", Rooms: []string{"store/kv/badgerkv"}},
 	{Module: "github.com/tidwall/btree", Rooms: []string{"store/kv/memkv", "core/table"}},
+	{Module: "github.com/redis/go-redis/v9", Rooms: []string{"store/kv/rediskv"}},
 	{Module: "github.com/minio/minio-go/v7", Rooms: []string{"store/object/s3"}},
 	{Module: "github.com/cespare/xxhash/v2", Rooms: []string{"store/segment"}},
 	{Module: "github.com/parquet-go/parquet-go", Rooms: []string{"store/segment"}},

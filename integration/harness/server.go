@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/wire"
 )
 
@@ -93,6 +94,7 @@ func ClientBinary(t testing.TB) string {
 func Main(m *testing.M) {
 	code := m.Run()
 	endShared()
+	endRedis()
 	if dir, err := buildDir(); err == nil {
 		_ = os.RemoveAll(dir)
 	}
@@ -132,8 +134,8 @@ type Server struct {
 // healthy. Each env is a KALAMDB_… assignment. The server ends with the test.
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, Dir: t.TempDir(), bin: ServerBinary(t), env: env}
-	s.Restart()
+	s := &Server{t: t, Dir: t.TempDir(), bin: ServerBinary(t), env: append(backendEnv(t), env...)}
+	s.launch()
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
@@ -143,8 +145,18 @@ func Start(t testing.TB, env ...string) *Server {
 	return s
 }
 
-// Restart starts the process again after Kill or Stop, on the same data.
+// Restart starts the process again after Kill or Stop, on the same data. With
+// the memory backend there is none, so the test ends here, as skipped.
 func (s *Server) Restart() {
+	s.t.Helper()
+	if Backend() == config.BackendMemory {
+		s.t.Skip("skipped from here: a database in memory ends with its server")
+	}
+	s.launch()
+}
+
+// launch starts the process and waits until it is healthy.
+func (s *Server) launch() {
 	s.t.Helper()
 	var err error
 	for range 5 {

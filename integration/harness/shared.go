@@ -49,11 +49,11 @@ func startShared(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, Dir: filepath.Join(dir, "shared"), bin: ServerBinary(t)}
+	s := &Server{t: t, Dir: filepath.Join(dir, "shared"), bin: ServerBinary(t), env: backendEnv(t)}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.Restart()
+	s.launch()
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/kv/readpoint"
 )
 
 var _ kv.Backend = (*Backend)(nil)
@@ -62,10 +63,10 @@ type Backend struct {
 	// mu guards what follows.
 	mu      sync.Mutex
 	visible uint64
-	// oldest and newest are the ends of the list of read points in use; Badger
-	// must keep what the oldest sees.
-	oldest, newest *readPoint
-	open           map[*snapshot]struct{}
+	// points are the timestamps that snapshots read at; Badger must keep what
+	// the oldest sees.
+	points readpoint.List
+	open   map[*snapshot]struct{}
 }
 
 // Open opens the database in a folder, and finishes what a crash left behind.

@@ -252,19 +252,13 @@ func TestReadPoints(t *testing.T) {
 			open = append(open, s)
 		}
 	}
-	count := func() (n int) {
-		for p := b.oldest; p != nil; p = p.newer {
-			n++
-		}
-		return n
-	}
-	if count() != 6 {
-		t.Errorf("%d read points, want 6", count())
+	if b.points.Len() != 6 {
+		t.Errorf("%d read points, want 6", b.points.Len())
 	}
 	for i, s := range open[2:10] { // the middle ones
 		s.Release()
-		if want := 6 - (i+1)/2; count() != want {
-			t.Errorf("%d read points, want %d", count(), want)
+		if want := 6 - (i+1)/2; b.points.Len() != want {
+			t.Errorf("%d read points, want %d", b.points.Len(), want)
 		}
 	}
 	for i, want := range map[int]string{0: "0", 1: "0", 10: "5"} {
@@ -275,7 +269,7 @@ func TestReadPoints(t *testing.T) {
 	for _, s := range open {
 		s.Release()
 	}
-	if count() != 0 || b.newest != nil {
-		t.Errorf("%d read points are left", count())
+	if b.points.Len() != 0 {
+		t.Errorf("%d read points are left", b.points.Len())
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/kv/readpoint"
 )
 
 // snapshot reads at one timestamp.
 type snapshot struct {
 	b     *Backend
-	point *readPoint
+	point *readpoint.Point
 
 	// mu keeps Release and Close, which hold it whole, from taking Badger's
 	// memory away under a read, which shares it.
@@ -37,48 +38,10 @@ func (b *Backend) Snapshot() (kv.Snapshot, error) {
 	if b.closed.Load() {
 		return nil, kv.ErrClosed
 	}
-	p := b.pin()
-	s := &snapshot{b: b, point: p, txn: b.db.NewTransactionAt(p.ts, false)}
+	p := b.points.Pin(b.visible)
+	s := &snapshot{b: b, point: p, txn: b.db.NewTransactionAt(p.Seq, false)}
 	b.open[s] = struct{}{}
 	return s, nil
-}
-
-// readPoint is a timestamp that open snapshots read at, in a list by time.
-type readPoint struct {
-	ts           uint64
-	refs         int
-	older, newer *readPoint
-}
-
-// pin keeps what is visible now. The caller holds mu, also of unpin.
-func (b *Backend) pin() *readPoint {
-	if b.newest == nil || b.newest.ts != b.visible {
-		p := &readPoint{ts: b.visible, older: b.newest}
-		if b.newest != nil {
-			b.newest.newer = p
-		} else {
-			b.oldest = p
-		}
-		b.newest = p
-	}
-	b.newest.refs++
-	return b.newest
-}
-
-func (b *Backend) unpin(p *readPoint) {
-	if p.refs--; p.refs > 0 {
-		return
-	}
-	if p.older != nil {
-		p.older.newer = p.newer
-	} else {
-		b.oldest = p.newer
-	}
-	if p.newer != nil {
-		p.newer.older = p.older
-	} else {
-		b.newest = p.older
-	}
 }
 
 // Release implements kv.Snapshot.
@@ -96,7 +59,7 @@ func (s *snapshot) end(err error) {
 		s.iters = nil
 		s.txn.Discard()
 		s.b.mu.Lock()
-		s.b.unpin(s.point)
+		s.b.points.Unpin(s.point)
 		delete(s.b.open, s)
 		s.b.mu.Unlock()
 	}

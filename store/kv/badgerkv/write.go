@@ -237,10 +237,7 @@ func (b *Backend) nextTs() uint64 { return b.latest() + 1 }
 func (b *Backend) publish(ts uint64) {
 	b.mu.Lock()
 	b.visible = ts
-	discard := ts
-	if b.oldest != nil {
-		discard = b.oldest.ts
-	}
+	discard := b.points.Oldest(ts)
 	b.mu.Unlock()
 	b.db.SetDiscardTs(discard)
 }
