@@ -97,6 +97,14 @@ soak: ## thousands of random runs of the live-query property test, and disconnec
 crash: ## kill a process hundreds of times at every step of flush, compaction, definitions, backup and restore
 	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core -run TestKillAtEachStep -v
 
+# What the stories below check is the same with every backend.
+BACKEND_STORIES := 'TestQuickstart|TestFlush|TestShutdown|TestScheduler|TestLiveQueryDetects|TestInsertUser|TestParametrized|TestStorage'
+
+.PHONY: backends
+backends: ## some integration tests with the memory and the redis backend; all: make backends BACKEND_STORIES=.
+	KALAM_BACKEND=memory go test -timeout 10m ./integration -run $(BACKEND_STORIES)
+	KALAM_BACKEND=redis go test -timeout 10m ./integration -run $(BACKEND_STORIES)
+
 .PHONY: oracle
 oracle: ## compare random queries with PostgreSQL and DuckDB (needs gcc and the Debian package postgresql)
 	cd integration/oracle && CGO_ENABLED=1 GOWORK=off go test -timeout 20m ./...

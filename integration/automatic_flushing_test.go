@@ -172,6 +172,7 @@ func TestFlushJobStatusTracking(t *testing.T) {
 // TestSchedulerRecoveryAfterRestart is story 2: what was to be flushed when the
 // server died is flushed after its restart.
 func TestSchedulerRecoveryAfterRestart(t *testing.T) {
+	harness.NeedDurable(t)
 	t.Parallel()
 	c := newCellar(t, flushTable+" FLUSH INTERVAL 2s", quickly)
 	fill(t, c.ada, "messages", 1, 20)

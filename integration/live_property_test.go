@@ -91,7 +91,7 @@ func (f *follower) sql() string { return "SELECT " + f.columns + " FROM t" + f.w
 func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed uint64) tally {
 	rng := rand.New(rand.NewPCG(seed, 17))
 	w := newWorld(t, server, proxy, rng, fmt.Sprintf("live_%d", seed))
-	w.kills = !w.stream && rng.IntN(4) == 0
+	w.kills = rng.IntN(4) == 0 && !w.stream && harness.Durable()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Limit)
 	defer cancel()
 	following, stop := context.WithCancel(ctx)

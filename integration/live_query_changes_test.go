@@ -406,6 +406,7 @@ func TestListenerReconnectNoDataLoss(t *testing.T) {
 		nothingMore(t, sub, r.writer, "messages", "'end'")
 	})
 	t.Run("server killed", func(t *testing.T) {
+		harness.NeedDurable(t)
 		t.Parallel()
 		server := harness.Start(t)
 		harness.Exec(t, server.Admin(t), "CREATE NAMESPACE app; CREATE USER TABLE app.messages (id BIGINT PRIMARY KEY, content TEXT)")

@@ -119,6 +119,9 @@ func TestFlushTableCommand(t *testing.T) {
 	if _, err := c.admin.Exec(harness.Context(t), "FLUSH TABLE app.nothing"); link.CodeOf(err) != link.CodeTableNotFound {
 		t.Errorf("no such table: %v", err)
 	}
+	if !harness.Durable() {
+		return
+	}
 	c.Kill()
 	c.Restart()
 	if n := harness.Query[int64](t, c.ada, "SELECT count(*) FROM messages")[0]; n != 100 {
@@ -224,6 +227,7 @@ func TestFlushEmptyTable(t *testing.T) {
 // TestShutdownAutomaticFlush is story 3, scenario 4: a server that is asked to
 // stop flushes every table first.
 func TestShutdownAutomaticFlush(t *testing.T) {
+	harness.NeedDurable(t)
 	t.Parallel()
 	c := newCellar(t, flushTable+"; CREATE SHARED TABLE news (id BIGINT, content TEXT) ACCESS open")
 	fill(t, c.ada, "messages", 1, 50)

@@ -103,7 +103,7 @@ func TestQuickstart(t *testing.T) {
 	t.Run("queries over a shared table", func(t *testing.T) { checkArchive(t, box, admin, users[box.senders[0]]) })
 	t.Run("stream table", func(t *testing.T) { checkStream(t, users[box.senders[0]], users[box.senders[1]]) })
 	t.Run("isolation", func(t *testing.T) { checkIsolation(t, box, admin, users) })
-	t.Run("kill -9", func(t *testing.T) { checkKill(t, server, box, users) })
+	t.Run("kill -9", func(t *testing.T) { harness.NeedDurable(t); checkKill(t, server, box, users) })
 }
 
 // watcher is one subscription and the messages that it must hear, in order.

@@ -19,6 +19,17 @@ func Backend() string {
 	return config.BackendBadger
 }
 
+// Durable tells whether the backend keeps its data when its server ends.
+func Durable() bool { return Backend() != config.BackendMemory }
+
+// NeedDurable skips a test about what outlives a server, when nothing does.
+func NeedDurable(t testing.TB) {
+	t.Helper()
+	if !Durable() {
+		t.Skip("skipped: a database in memory ends with its server")
+	}
+}
+
 // redis is the Redis server of this run, for the redis backend.
 var redis struct {
 	once   sync.Once

@@ -8,8 +8,8 @@
 //
 // KALAM_BACKEND names the backend of the servers that are started: badger (the
 // default), memory or redis. With redis the harness runs one Redis server, in
-// which each server has its own prefix. A test that restarts its server ends
-// there as skipped with memory, as nothing is left to be looked at.
+// which each server has its own prefix. With memory, tests about what outlives
+// a server are skipped.
 //
 // A Proxy stands between clients and a server and cuts their connections, a
 // Socket is a WebSocket without a library, which shows every message as it is.

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/wire"
 )
 
@@ -135,7 +134,7 @@ type Server struct {
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: t.TempDir(), bin: ServerBinary(t), env: append(backendEnv(t), env...)}
-	s.launch()
+	s.Restart()
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
@@ -145,18 +144,9 @@ func Start(t testing.TB, env ...string) *Server {
 	return s
 }
 
-// Restart starts the process again after Kill or Stop, on the same data. With
-// the memory backend there is none, so the test ends here, as skipped.
+// Restart starts the process again after Kill or Stop, on the same data, of
+// which with the memory backend there is none: see NeedDurable.
 func (s *Server) Restart() {
-	s.t.Helper()
-	if Backend() == config.BackendMemory {
-		s.t.Skip("skipped from here: a database in memory ends with its server")
-	}
-	s.launch()
-}
-
-// launch starts the process and waits until it is healthy.
-func (s *Server) launch() {
 	s.t.Helper()
 	var err error
 	for range 5 {

@@ -53,7 +53,7 @@ func startShared(t testing.TB) *Server {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.launch()
+	s.Restart()
 	return s
 }
 
