@@ -34,7 +34,7 @@ type Offline struct {
 //
 // Errors: NOT_FOUND when there is none, STORAGE_UNAVAILABLE with ErrInUse when a
 // server has it, UNSUPPORTED for a database in memory.
-func OpenOffline(cfg config.Config, log *slog.Logger) (*Offline, error) {
+func OpenOffline(ctx context.Context, cfg config.Config, log *slog.Logger) (*Offline, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -51,7 +51,7 @@ func OpenOffline(cfg config.Config, log *slog.Logger) (*Offline, error) {
 	o.e.storages = storage.New(storage.Options{
 		Location: cfg.Storage.DefaultLocation, UserTemplate: cfg.Storage.UserTemplate, SharedTemplate: cfg.Storage.SharedTemplate,
 	})
-	if err := o.e.openBackend(); err != nil {
+	if err := o.e.openBackend(ctx); err != nil {
 		return nil, errors.Join(err, o.Close())
 	}
 	return o, nil

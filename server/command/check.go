@@ -62,8 +62,8 @@ func (f finding) print(w io.Writer) {
 }
 
 // offline opens the database for looking at it.
-func (c *commands) offline(loaded *config.Loaded) (*core.Offline, error) {
-	o, err := core.OpenOffline(loaded.Config, slog.New(slog.DiscardHandler))
+func (c *commands) offline(ctx context.Context, loaded *config.Loaded) (*core.Offline, error) {
+	o, err := core.OpenOffline(ctx, loaded.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, &exitError{ExitData, err}
 	}
@@ -76,7 +76,7 @@ func (c *commands) check(ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	o, err := c.offline(loaded)
+	o, err := c.offline(ctx.Context, loaded)
 	if err != nil {
 		if errors.Is(err, core.ErrInUse) {
 			return &exitError{ExitData, dberr.Newf(dberr.StorageUnavailable, "A server is using the data directory %s.", loaded.Data.Dir).

@@ -101,7 +101,7 @@ func (c *commands) inspect(ctx *cli.Context) (err error) {
 		return err
 	}
 	r := &inspectReport{DataDir: loaded.Data.Dir, Backend: loaded.Store.Backend}
-	o, err := c.offline(loaded)
+	o, err := c.offline(ctx.Context, loaded)
 	switch {
 	case errors.Is(err, core.ErrInUse):
 		r.Running = true
