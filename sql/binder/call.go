@@ -59,10 +59,11 @@ type selectState struct {
 	// grouping are the calls of GROUPING(), by the column they became.
 	grouping []groupingCall
 	groups   []expr.Expr
-	// expands allows functions that give rows: in the select list. calls are
-	// those that it has.
-	expands bool
-	calls   []plan.TableFuncCall
+	// expands allows functions that give rows: in GROUP BY and in the select
+	// list. grouped are those of the one, computed for the rows that are
+	// grouped, calls those that only the other has, computed for the result.
+	expands        bool
+	grouped, calls []plan.TableFuncCall
 	// oneValue names the form around, of which each part is one value.
 	oneValue string
 	// own are the columns of FROM.
@@ -91,10 +92,10 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	case known && kind == builtin.Table && sc.sel != nil && sc.sel.oneValue != "":
 		return nil, b.errorf(f, dberr.Unsupported, "set-returning functions are not allowed in %s", sc.sel.oneValue).
 			WithHint("Move the function into a LATERAL element of FROM.")
-	case known && kind == builtin.Table && sc.sel != nil && sc.sel.expands && sc.sel.collecting && !sc.sel.inWindow:
+	case known && kind == builtin.Table && sc.sel != nil && sc.sel.expands && (sc.sel.collecting || sc.clause == "GROUP BY") && !sc.sel.inWindow:
 		return b.rowsCall(f, sc)
 	case known && kind == builtin.Table:
-		return nil, dberr.Newf(dberr.Unsupported, "%s gives rows and is supported in FROM only", f.Name).
+		return nil, dberr.Newf(dberr.Unsupported, "%s gives rows and is supported in FROM, GROUP BY and the select list only", f.Name).
 			WithHint("Write SELECT … FROM %s(…).", f.Name)
 	}
 	switch {
@@ -155,6 +156,12 @@ func (b *binder) rowsCall(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	if len(m.Fn.Columns) != 1 {
 		return nil, b.errorf(f, dberr.Unsupported, "%s gives several columns and is supported in FROM only", f.Name).
 			WithHint("Write SELECT … FROM %s(…).", f.Name)
+	}
+	for i := range sel.grouped {
+		c := &sel.grouped[i]
+		if c.Fn == m.Fn && slices.EqualFunc(c.Args, args, plan.Equal) {
+			return b.col(c.Cols[0]), nil
+		}
 	}
 	typ := m.Fn.Columns[0].Type
 	if typ.Kind == builtin.AnyElement {

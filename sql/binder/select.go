@@ -43,21 +43,22 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		sc.node = &plan.Filter{In: sc.node, Preds: expr.Conjuncts(cond)}
 	}
 	sc.clause = "GROUP BY"
+	st.expands = true
 	g, err := b.groupBy(s, sc)
 	if err != nil {
 		return nil, err
 	}
+	if st.grouped, st.calls = st.calls, nil; len(st.grouped) > 0 {
+		sc.node = expand(sc.node, st.grouped)
+		st.own = append(st.own, sc.node.Columns()[len(sc.node.Columns())-len(st.grouped):]...)
+	}
 	st.groups = g.exprs
 
 	st.collecting, sc.clause = true, "SELECT"
-	st.expands = !g.given && s.Having == nil
 	items, err := b.items(s.Items, sc)
 	st.expands = false
 	if err != nil {
 		return nil, err
-	}
-	if len(st.calls) > 0 && len(st.aggs)+len(st.wins) > 0 {
-		return nil, b.unsupported(s, "a function that gives rows beside aggregates or window functions")
 	}
 	var having expr.Expr
 	if s.Having != nil {
@@ -104,6 +105,11 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 				_, _ = rw(e)
 			}
 		}
+		for i := range st.calls {
+			for _, e := range st.calls[i].Args {
+				_, _ = rw(e)
+			}
+		}
 	}
 	for _, p := range sc.posts {
 		if node, err = p(node, rw); err != nil {
@@ -112,9 +118,6 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		if err := b.checkOuter(s, st, node, rw); err != nil {
 			return nil, err
 		}
-	}
-	if len(st.calls) > 0 {
-		node = &plan.Apply{Kind: plan.ApplyCross, L: node, R: &plan.TableFunc{Funcs: st.calls, Ordinality: -1}}
 	}
 	if having != nil {
 		if having, err = rw(having); err != nil {
@@ -125,11 +128,26 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 	if node, err = b.windows(node, st.wins, rw); err != nil {
 		return nil, err
 	}
+	if len(st.calls) > 0 {
+		for i := range st.calls {
+			for k, e := range st.calls[i].Args {
+				if st.calls[i].Args[k], err = rw(e); err != nil {
+					return nil, b.at(s, err)
+				}
+			}
+		}
+		node = expand(node, st.calls)
+	}
 	return b.project(s, q, outer, node, rw, items, order, on)
 }
 
+// expand gives each row once for each row of functions that give rows.
+func expand(in plan.Node, calls []plan.TableFuncCall) plan.Node {
+	return &plan.Apply{Kind: plan.ApplyCross, L: in, R: &plan.TableFunc{Funcs: calls, Ordinality: -1}}
+}
+
 // checkOuter checks what a subquery above the grouping reads of the rows
-// below it: only what is grouped is there.
+// below it: only what is grouped is there. It lets it read that.
 func (b *binder) checkOuter(s *ast.Select, st *selectState, node plan.Node, rw rewrite) error {
 	a, ok := node.(*plan.Apply)
 	if !ok {
@@ -146,9 +164,14 @@ func (b *binder) checkOuter(s *ast.Select, st *selectState, node plan.Node, rw r
 			}
 			return err
 		}
-		if c, ok := x.(*expr.ColumnExpr); !ok || c.Ordinal != id {
-			return b.unsupported(s, "a subquery that reads a column of a grouping set")
+		if c, ok := x.(*expr.ColumnExpr); ok && c.Ordinal == id || slices.Contains(a.L.Columns(), id) {
+			continue
 		}
+		// In grouping sets the grouped column is another one than that of the
+		// rows. The subquery finds it under the name that it knows.
+		p := b.passOn(a.L)
+		p.Exprs, p.Cols = append(p.Exprs, x), append(p.Cols, id)
+		a.L = p
 	}
 	return nil
 }
