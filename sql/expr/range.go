@@ -73,22 +73,33 @@ type rangeNode struct {
 // the first of them stands: neither can fail, so that this changes nothing but
 // the time.
 func (c *compiler) and(e *AndExpr) node {
+	type side struct {
+		column int
+		upper  bool
+	}
 	args := c.nodes(e.Args)
-	for i := 0; i < len(args); i++ {
-		col, op, ok := boundOf(args[i])
+	out := args[:0]
+	// open are the places of bounds that wait for one on the other side.
+	open := map[side][]int{}
+	for _, n := range args {
+		col, op, ok := boundOf(n)
 		if !ok {
+			out = append(out, n)
 			continue
 		}
-		for j := i + 1; j < len(args); j++ {
-			other, with, ok := boundOf(args[j])
-			if !ok || other.ordinal != col.ordinal || upper(op) == upper(with) {
-				continue
-			}
-			args[i] = &rangeNode{logicNode{args: []node{args[i], args[j]}, unit: true, slot: c.slot()}, col, c.slot()}
-			args = append(args[:j], args[j+1:]...)
-			break
+		at := side{col.ordinal, upper(op)}
+		other := side{col.ordinal, !at.upper}
+		if wait := open[other]; len(wait) > 0 {
+			first := out[wait[0]]
+			open[other] = wait[1:]
+			lower, _, _ := boundOf(first)
+			out[wait[0]] = &rangeNode{logicNode{args: []node{first, n}, unit: true, slot: c.slot()}, lower, c.slot()}
+			continue
 		}
+		open[at] = append(open[at], len(out))
+		out = append(out, n)
 	}
+	args = out
 	if len(args) == 1 {
 		return args[0]
 	}
