@@ -93,6 +93,10 @@ var errStopped = dberr.New(dberr.StorageUnavailable, "The server is shutting dow
 // Tests set it, to crash there.
 var step func(name string)
 
+// wrapBackend is called with a backend that was opened. Tests set it, to put
+// faults before it.
+var wrapBackend = func(b kv.Backend) kv.Backend { return b }
+
 // Open opens the database of a configuration: it locks the data directory,
 // opens the backend, reads the catalog and starts the commit loop. A nil log
 // means none. The engine must be closed.
@@ -224,6 +228,7 @@ func (e *Engine) openBackend(ctx context.Context) error {
 		e.backend = nil
 		return fmt.Errorf("open storage: %w", err)
 	}
+	e.backend = wrapBackend(e.backend)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/kv/faultkv"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
 )
 
@@ -147,53 +147,39 @@ func TestOrphansAreDropped(t *testing.T) {
 	}
 }
 
-// counting counts writes, and lets them fail when it is told to.
-type counting struct {
-	kv.Backend
-	writes atomic.Int64
-	broken atomic.Bool
-}
-
-func (c *counting) Write(ctx context.Context, b *kv.Batch) error {
-	c.writes.Add(1)
-	if c.broken.Load() {
-		return errors.New("disk on fire")
-	}
-	return c.Backend.Write(ctx, b)
-}
-
 func TestLastUseIsWrittenNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &counting{Backend: memkv.New(memkv.Options{})}
+		b := faultkv.New(memkv.New(memkv.Options{}))
 		k := open(t, b, nil)
 		one, _ := create(t, k, "ann")
 		time.Sleep(time.Second) // List gives the oldest key first
 		two, _ := create(t, k, "bob")
-		b.writes.Store(0)
+		before := b.Count(faultkv.Write)
+		writes := func() int { return b.Count(faultkv.Write) - before }
 		for range 1000 {
 			k.Use(one)
 			k.Use(two)
 		}
-		if b.writes.Load() != 0 {
+		if writes() != 0 {
 			t.Fatal("requests write")
 		}
 		time.Sleep(SaveInterval)
 		synctest.Wait()
-		if b.writes.Load() != 1 {
-			t.Fatal("writes after an interval:", b.writes.Load())
+		if writes() != 1 {
+			t.Fatal("writes after an interval:", writes())
 		}
 		time.Sleep(10 * SaveInterval)
 		synctest.Wait()
-		if b.writes.Load() != 1 {
-			t.Fatal("writes without a use:", b.writes.Load())
+		if writes() != 1 {
+			t.Fatal("writes without a use:", writes())
 		}
-		b.broken.Store(true)
+		b.Set(faultkv.On(faultkv.Write).Fail(errors.New("disk on fire")))
 		want, _ := k.Use(one)
 		time.Sleep(SaveInterval)
 		synctest.Wait()
-		b.broken.Store(false)
-		if err := k.Close(context.Background()); err != nil || b.writes.Load() != 3 {
-			t.Fatal("what could not be written is written at the end:", err, b.writes.Load())
+		b.Set()
+		if err := k.Close(context.Background()); err != nil || writes() != 3 {
+			t.Fatal("what could not be written is written at the end:", err, writes())
 		}
 		again := open(t, b, nil)
 		if got := again.List()[0]; !got.LastUsed.Equal(want.LastUsed) {
@@ -204,17 +190,17 @@ func TestLastUseIsWrittenNowAndThen(t *testing.T) {
 }
 
 func TestFailedWritesChangeNothing(t *testing.T) {
-	b := &counting{Backend: memkv.New(memkv.Options{})}
+	b := faultkv.New(memkv.New(memkv.Options{}))
 	k := open(t, b, nil)
 	key, info := create(t, k, "ann")
-	b.broken.Store(true)
+	b.Set(faultkv.On(faultkv.Write).Fail(errors.New("disk on fire")))
 	if _, err := k.Drop(context.Background(), info.ID); err == nil {
 		t.Error("a drop that was not written succeeded")
 	}
 	if _, _, err := k.Create(context.Background(), "bob", ""); err == nil || k.Len() != 1 {
 		t.Error("a key that was not written exists")
 	}
-	b.broken.Store(false)
+	b.Set()
 	if _, ok := k.Use(key); !ok {
 		t.Error("the key is gone although its drop failed")
 	}

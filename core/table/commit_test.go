@@ -18,6 +18,7 @@ import (
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/kv/faultkv"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
 )
 
@@ -304,13 +305,13 @@ func TestEventsComeInOrderAndNameTheirRows(t *testing.T) {
 }
 
 func TestBackendFailureFailsItsStatementsOnly(t *testing.T) {
-	b := &flaky{Backend: memkv.New(memkv.Options{})}
+	b := faultkv.New(memkv.New(memkv.Options{}))
 	f := open(t, b, Options{})
 	tab := f.table(ident.UserTable, "f", true, nil)
 	f.mustCommit("u", tab, insert(1, ""))
 	before := f.scan("u", tab, exec.ScanRequest{})[0].seq
 
-	b.fail.Store(true)
+	b.Set(faultkv.On(faultkv.Write).Fail(faultkv.ErrBroken))
 	if err := f.commit("u", tab, insert(2, "")); code(err) != dberr.StorageUnavailable {
 		t.Fatalf("got %v", err)
 	}
@@ -328,7 +329,7 @@ func TestBackendFailureFailsItsStatementsOnly(t *testing.T) {
 		t.Fatalf("a definition: %v", err)
 	}
 
-	b.fail.Store(false)
+	b.Set()
 	if err := f.Probe(context.Background()); err != nil || f.Unavailable() != nil {
 		t.Fatalf("the store is still unwritable: %v", err)
 	}
@@ -346,10 +347,10 @@ func TestBackendFailureFailsItsStatementsOnly(t *testing.T) {
 func TestDuplicateOfAKeyThatFailedToBeWritten(t *testing.T) {
 	// Both statements are in one batch; the batch fails; neither may be told
 	// that the key exists.
-	b := &flaky{Backend: memkv.New(memkv.Options{})}
+	b := faultkv.New(memkv.New(memkv.Options{}))
 	f := open(t, b, Options{})
 	tab := f.table(ident.SharedTable, "f", true, nil)
-	b.fail.Store(true)
+	b.Set(faultkv.On(faultkv.Write).Fail(faultkv.ErrBroken))
 	results := make(chan error, 2)
 	held := make(chan struct{})
 	entered := make(chan struct{})
@@ -579,12 +580,13 @@ func TestDroppedRowsAreRemovedAlsoByTheNextStart(t *testing.T) {
 		t.Fatalf("the catalog remembers %v, %v", dropped, err)
 	}
 	// The next start finishes the work.
-	w := &watched{b, make(chan kv.Partition, 4)}
+	drops := make(chan kv.Partition, 4)
+	w := faultkv.New(b, faultkv.On(faultkv.Drop).Then(func(c faultkv.Call, _ error) { drops <- c.Partition }))
 	s, err := Open(context.Background(), w, &ear{}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := <-w.dropped; p != keyenc.TablePrefix(tab.ID) {
+	if p := <-drops; p != keyenc.TablePrefix(tab.ID) {
 		t.Errorf("dropped %q", p)
 	}
 	if p, err := kv.Partitions(b, keyenc.TablePrefix(tab.ID)); err != nil || len(p) != 0 {

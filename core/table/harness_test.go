@@ -71,31 +71,6 @@ func newClock() *clock {
 func (c *clock) now() time.Time          { return time.UnixMicro(c.micros.Load()).UTC() }
 func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
-// flaky is a backend whose writes fail on demand.
-type flaky struct {
-	kv.Backend
-	fail atomic.Bool
-}
-
-func (f *flaky) Write(ctx context.Context, b *kv.Batch) error {
-	if f.fail.Load() {
-		return dberr.New(dberr.StorageUnavailable, "The storage cannot be written now.")
-	}
-	return f.Backend.Write(ctx, b)
-}
-
-// watched tells when partitions are dropped.
-type watched struct {
-	kv.Backend
-	dropped chan kv.Partition
-}
-
-func (w *watched) DropPartitions(ctx context.Context, prefix kv.Partition) error {
-	err := w.Backend.DropPartitions(ctx, prefix)
-	w.dropped <- prefix
-	return err
-}
-
 var backends = map[string]func(t testing.TB) kv.Backend{
 	"memory": func(testing.TB) kv.Backend { return memkv.New(memkv.Options{}) },
 	"badger": func(t testing.TB) kv.Backend { return openBadger(t, t.TempDir()) },

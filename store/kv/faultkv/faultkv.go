@@ -51,13 +51,16 @@ func (b *Backend) Crashed() bool {
 }
 
 // do runs a call under the first rule that is about it.
-func (b *Backend) do(ctx context.Context, c Call, call func() error) error {
+func (b *Backend) do(ctx context.Context, c Call, call func() error) (err error) {
 	rule, err := b.find(c)
 	if err != nil {
 		return err
 	}
 	if rule == nil {
 		return call()
+	}
+	if rule.after != nil {
+		defer func() { rule.after(c, err) }()
 	}
 	if rule.before != nil {
 		if err := rule.before(ctx, c); err != nil {

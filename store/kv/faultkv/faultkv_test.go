@@ -69,9 +69,12 @@ func TestWhichCallsFail(t *testing.T) {
 	if n := b.Count(faultkv.Write); n != 10 {
 		t.Errorf("%d writes counted", n)
 	}
-	b.Set()
-	if err := put(b, "full/x", "k"); err != nil {
-		t.Errorf("without rules: %v", err)
+	heard := ""
+	b.Set(faultkv.On(faultkv.Write).In("full/").Then(func(_ faultkv.Call, err error) {
+		heard += fmt.Sprint(err, keys(t, b, "full/x"))
+	}))
+	if err := put(b, "full/x", "k"); err != nil || heard != "<nil>k" {
+		t.Errorf("without faults: %v, heard %q", err, heard)
 	}
 }
 

@@ -67,6 +67,7 @@ type Rule struct {
 	times int // -1 for ever
 
 	before func(ctx context.Context, c Call) error
+	after  func(c Call, err error)
 	crash  crash
 }
 
@@ -115,6 +116,10 @@ func (r *Rule) Hold(g *Gate) *Rule {
 // Do runs a function before the call; its error becomes the call's, which then
 // does nothing. It is called from the goroutine of the call.
 func (r *Rule) Do(f func(ctx context.Context, c Call) error) *Rule { r.before = f; return r }
+
+// Then runs a function after the call, with the call's error, before the caller
+// hears of it.
+func (r *Rule) Then(f func(c Call, err error)) *Rule { r.after = f; return r }
 
 // CrashBefore crashes instead of the call.
 func (r *Rule) CrashBefore() *Rule { r.crash = crashBefore; return r }
