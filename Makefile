@@ -95,6 +95,10 @@ bench: ## run the benchmarks of every module once
 soak: ## thousands of random runs of the live-query property test, and disconnects under writers
 	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters' -v -soak.runs 2000
 
+.PHONY: load
+load: ## a minute of twice the load that the server can take, and 40 restarts under load
+	go test -timeout 20m ./integration -run 'TestOverload|TestRestartUnderLoad' -v -load.time 60s -load.restarts 20
+
 .PHONY: crash
 crash: ## kill a process hundreds of times at every step of flush, compaction, definitions, backup and restore
 	KALAMDB_TEST_COLD_ROUNDS=63 go test -timeout 60m ./core -run TestKillAtEachStep -v
