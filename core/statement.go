@@ -39,6 +39,8 @@ type statement struct {
 	start     time.Time
 	// deadline is the request's, or zero.
 	deadline time.Time
+	// elapsed is how long it took, once that is known.
+	elapsed time.Duration
 
 	ctx  statementContext
 	view table.View
@@ -70,7 +72,10 @@ func (st *statement) run(ctx context.Context) error {
 	}
 	defer st.ctx.end()
 	err := st.dispatch(&st.ctx)
-	st.s.slow(st.text, time.Since(st.start))
+	if st.elapsed == 0 {
+		st.elapsed = time.Since(st.start)
+	}
+	st.s.slow(st.text, st.elapsed)
 	return err
 }
 
@@ -174,7 +179,8 @@ func (st *statement) query(ctx context.Context, state *table.State, prep *sql.Pr
 	if err != nil {
 		return err
 	}
-	return st.sink.End(Outcome{HasRows: true, RowCount: n, Elapsed: time.Since(st.start)})
+	st.elapsed = time.Since(st.start)
+	return st.sink.End(Outcome{HasRows: true, RowCount: n, Elapsed: st.elapsed})
 }
 
 // give streams rows to the sink. The first batch is read before the sink hears

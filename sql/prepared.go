@@ -80,10 +80,10 @@ func (c *compiled) with(req Request, literals []plancache.Literal) (*Prepared, e
 	if want != len(req.Params) {
 		return nil, dberr.Newf(dberr.ParameterMismatch, "parameter mismatch: the statement has %d parameters, but %d values were given", want, len(req.Params))
 	}
-	p := &Prepared{c: c}
-	if len(c.paramTypes) == 0 {
-		return p, nil
+	if c.literals == 0 && c.fit(req.Params) {
+		return &Prepared{c: c, params: req.Params}, nil
 	}
+	p := &Prepared{c: c}
 	p.params = make([]sqltype.Value, len(c.paramTypes))
 	for i, v := range req.Params {
 		var err error
@@ -105,14 +105,21 @@ func (c *compiled) with(req Request, literals []plancache.Literal) (*Prepared, e
 	return p, nil
 }
 
+// fit tells whether the parameters are of their types already.
+func (c *compiled) fit(params []sqltype.Value) bool {
+	for i, v := range params {
+		if k := c.paramTypes[i].Kind; k != v.Kind() && k != sqltype.Unknown && !v.IsNull() {
+			return false
+		}
+	}
+	return true
+}
+
 // param converts a value to the type of its parameter. A text may stand for
 // any type, a number for any that can hold it; nothing else is converted.
 func (c *compiled) param(i int, v sqltype.Value) (sqltype.Value, error) {
 	t := c.paramTypes[i]
-	if t.Kind == sqltype.Unknown || v.IsNull() {
-		return v, nil
-	}
-	if v.Kind() == t.Kind {
+	if t.Kind == sqltype.Unknown || v.IsNull() || v.Kind() == t.Kind {
 		return v, nil
 	}
 	column, named := c.paramColumns[i+1]

@@ -28,10 +28,15 @@ type Bypass struct {
 	Origins Origins
 }
 
-// proxyHeaders are what proxies leave in a request.
-var proxyHeaders = map[string]bool{
-	"X-Forwarded-For": true, "Forwarded": true, "X-Real-Ip": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "Via": true,
-	"Cf-Connecting-Ip": true, "True-Client-Ip": true, "X-Client-Ip": true, "X-Original-Forwarded-For": true,
+// ofProxy tells whether a header, as net/http spells it, is one that proxies
+// leave in a request.
+func ofProxy(name string) bool {
+	switch name {
+	case "X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Via",
+		"Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip", "X-Original-Forwarded-For":
+		return true
+	}
+	return false
 }
 
 // Refuses tells why the bypass does not apply to a request; "" when it does.
@@ -40,7 +45,7 @@ func (b *Bypass) Refuses(r *http.Request) string {
 		return "the request does not come from this machine"
 	}
 	for name := range r.Header {
-		if proxyHeaders[name] {
+		if ofProxy(name) {
 			return "the request came through a proxy"
 		}
 	}
@@ -49,7 +54,7 @@ func (b *Bypass) Refuses(r *http.Request) string {
 	}
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
-		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 && (site[0] == "cross-site" || site[0] == "same-site") {
 			return "the request comes from another web site"
 		}
 		return ""

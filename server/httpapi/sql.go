@@ -120,7 +120,7 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 		w.Header().Set("Connection", "close")
 		return core.Request{}, tooLarge(h.o.Server.MaxBody.String())
 	}
-	if err := readBody(w, r, body, limit); err != nil {
+	if err := h.readBody(w, r, body); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			return core.Request{}, tooLarge(h.o.Server.MaxBody.String())
@@ -154,8 +154,9 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 }
 
 // readBody reads a body of a length that is known or not. A small one needs no
-// reader that counts; only what has come of a large one takes memory.
-func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer, limit int64) error {
+// reader that counts. A large one may take the time of a whole request, and
+// only what has come of it takes memory.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) error {
 	if n := r.ContentLength; n >= 0 && n <= smallBody {
 		into.Grow(int(n))
 		b := into.AvailableBuffer()[:n]
@@ -163,7 +164,11 @@ func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer, limit 
 		_, _ = into.Write(b)
 		return err
 	}
-	_, err := io.Copy(into, http.MaxBytesReader(w, r.Body, limit))
+	deadline := time.Now().Add(h.o.Server.RequestTimeout.Std())
+	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	_, err := io.Copy(into, http.MaxBytesReader(w, r.Body, h.o.Server.MaxBody.Bytes()))
 	return err
 }
 

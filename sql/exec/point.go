@@ -43,9 +43,6 @@ func pointOf(n node) *pointPlan {
 }
 
 func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqltype.Value) (Rows, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	ectx := newContext(env, params, p.slots)
 	key, ok, err := pp.single.key(ectx)
 	if err != nil {
@@ -58,7 +55,9 @@ func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqlt
 	if err != nil {
 		return nil, err
 	}
-	row := make(sqltype.Row, len(pp.scan.ordinals))
+	width := len(pp.scan.ordinals)
+	values := make(sqltype.Row, width+len(p.out))
+	row := values[:width:width]
 	found, err := t.Get(ctx, key, pp.scan.ordinals, pp.scan.deleted, row)
 	if err != nil || !found {
 		return &batchRows{}, err
@@ -70,7 +69,7 @@ func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqlt
 	}
 	out := row
 	if pp.proj != nil {
-		out = make(sqltype.Row, len(pp.proj.outs))
+		out = values[width:]
 		for i, o := range pp.proj.outs {
 			if o.prog == nil {
 				out[i] = row[o.col]
