@@ -43,6 +43,10 @@ const (
 	defaultEndpoint = "https://s3.amazonaws.com"
 	defaultRegion   = "us-east-1"
 	minPartSize     = 5 << 20
+	// What a path may ask for.
+	minTimeout = 50 * time.Millisecond
+	maxTimeout = 10 * time.Minute
+	maxRetries = 20
 )
 
 func (o Options) withDefaults() Options {
@@ -76,8 +80,9 @@ type secrets struct {
 
 // ParseOptions reads a storage's path and credentials.
 //
-// The path is s3://bucket/prefix, with the parameters endpoint, region and
-// style (path or virtual) behind a question mark. The credentials are a JSON
+// The path is s3://bucket/prefix, with the parameters endpoint, region, style
+// (path or virtual), timeout (of one request, 30s for instance) and retries (of
+// a request that failed) behind a question mark. The credentials are a JSON
 // object with access_key_id, secret_access_key, session_token, endpoint and
 // region, or empty. Errors have the code INVALID_SQL, INVALID_JSON for
 // credentials that are no JSON; they never hold a secret.
@@ -105,9 +110,17 @@ func ParseOptions(path, credentials string) (Options, error) {
 			o.Region = v
 		case key == "style" && (v == "path" || v == "virtual"):
 			o.VirtualHost = v == "virtual"
+		case key == "timeout":
+			if o.Timeout, err = time.ParseDuration(v); err != nil || o.Timeout < minTimeout || o.Timeout > maxTimeout {
+				return o, dberr.Newf(dberr.InvalidSQL, "The timeout of an s3 storage must lie between %v and %v, not be %q.", minTimeout, maxTimeout, v)
+			}
+		case key == "retries":
+			if o.Retries, err = strconv.Atoi(v); err != nil || o.Retries < 1 || o.Retries > maxRetries {
+				return o, dberr.Newf(dberr.InvalidSQL, "The retries of an s3 storage must lie between 1 and %d, not be %q.", maxRetries, v)
+			}
 		default:
 			return o, dberr.Newf(dberr.InvalidSQL, "The path of an s3 storage has the unknown parameter %s=%s.", key, v).
-				WithHint("There are endpoint, region and style (path or virtual).")
+				WithHint("There are endpoint, region, style (path or virtual), timeout and retries.")
 		}
 	}
 	if credentials != "" {

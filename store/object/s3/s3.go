@@ -99,6 +99,13 @@ func (b *Bucket) limited(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, b.opts.Timeout, dberr.Newf(dberr.StorageUnavailable, "The storage did not answer within %v.", b.opts.Timeout))
 }
 
+// retried gives a request and its repetitions their time limit; each of them
+// is given up by the transport.
+func (b *Bucket) retried(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := time.Duration(b.opts.Retries+1) * b.opts.Timeout
+	return context.WithTimeoutCause(ctx, limit, dberr.Newf(dberr.StorageUnavailable, "The storage did not answer within %v.", limit))
+}
+
 // ended prefers the reason why a request's context ended.
 func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
@@ -284,7 +291,7 @@ func (b *Bucket) stat(ctx context.Context, name string) (minio.ObjectInfo, error
 	if err := object.CheckName(name); err != nil {
 		return minio.ObjectInfo{}, err
 	}
-	ctx, cancel := b.limited(ctx)
+	ctx, cancel := b.retried(ctx)
 	defer cancel()
 	st, err := b.client.StatObject(ctx, b.opts.Bucket, b.prefix+name, minio.StatObjectOptions{})
 	return st, b.coded("look at", name, ended(ctx, err))
@@ -332,7 +339,7 @@ func (b *Bucket) Delete(ctx context.Context, name string) error {
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	ctx, cancel := b.limited(ctx)
+	ctx, cancel := b.retried(ctx)
 	defer cancel()
 	err := b.client.RemoveObject(ctx, b.opts.Bucket, b.prefix+name, minio.RemoveObjectOptions{})
 	err = b.coded("delete", name, ended(ctx, err))

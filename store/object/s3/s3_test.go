@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,33 +76,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// proxy stands between client and server and fails requests on demand.
-func proxy(t *testing.T, srv *s3test.Server, fail func(w http.ResponseWriter, r *http.Request) bool) string {
-	t.Helper()
-	target, err := url.Parse(srv.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is part of the signature
-	}}
-	p.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !fail(w, r) {
-			p.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
 func TestRequestsThatFailInBetween(t *testing.T) {
 	srv := s3test.Start(t)
 	var count atomic.Int64
 	o := srv.Options(t, "bucket")
 	o.PartSize = 5 << 20
-	o.Endpoint = proxy(t, srv, func(w http.ResponseWriter, r *http.Request) bool {
+	o.Endpoint = srv.Proxy(t, func(w http.ResponseWriter, r *http.Request) bool {
 		switch n := count.Add(1); {
 		case n%5 == 2:
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -145,7 +121,7 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 	stop := make(chan struct{})
 	o := srv.Options(t, "bucket")
 	o.Timeout, o.Retries = 100*time.Millisecond, 1
-	o.Endpoint = proxy(t, srv, func(_ http.ResponseWriter, r *http.Request) bool {
+	o.Endpoint = srv.Proxy(t, func(_ http.ResponseWriter, r *http.Request) bool {
 		if hang.Load() {
 			select {
 			case <-r.Context().Done():
@@ -182,10 +158,10 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 }
 
 func TestParseOptions(t *testing.T) {
-	o, err := s3.ParseOptions("s3://bucket/a/b/?endpoint=http://127.0.0.1:9000&region=eu-west-1&style=virtual",
+	o, err := s3.ParseOptions("s3://bucket/a/b/?endpoint=http://127.0.0.1:9000&region=eu-west-1&style=virtual&timeout=2s&retries=5",
 		`{"access_key_id": "k", "secret_access_key": "s", "session_token": "t"}`)
 	want := s3.Options{Endpoint: "http://127.0.0.1:9000", Region: "eu-west-1", Bucket: "bucket", Prefix: "a/b",
-		AccessKey: "k", SecretKey: "s", SessionToken: "t", VirtualHost: true}
+		AccessKey: "k", SecretKey: "s", SessionToken: "t", VirtualHost: true, Timeout: 2 * time.Second, Retries: 5}
 	if err != nil || o != want {
 		t.Errorf("got %+v, %v", o, err)
 	}
@@ -200,6 +176,9 @@ func TestParseOptions(t *testing.T) {
 		{"a parent", "s3://bucket/../x", creds},
 		{"unknown parameter", "s3://bucket?x=1", creds},
 		{"unknown style", "s3://bucket?style=x", creds},
+		{"no timeout", "s3://bucket?timeout=soon", creds},
+		{"a timeout of nothing", "s3://bucket?timeout=1ns", creds},
+		{"negative retries", "s3://bucket?retries=-1", creds},
 		{"endpoint without scheme", "s3://bucket?endpoint=host", creds},
 		{"endpoint with path", "s3://bucket?endpoint=http://host/x", creds},
 		{"no JSON", "s3://bucket", "topsecret"},

@@ -7,6 +7,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,4 +144,27 @@ func (s *Server) Options(t testing.TB, bucket string) s3.Options {
 		t.Fatal(err)
 	}
 	return s3.Options{Endpoint: s.Endpoint, Bucket: bucket, AccessKey: accessKey, SecretKey: secretKey}
+}
+
+// Proxy stands between a client and the server, and gives its URL. A request
+// for which fail answers true is not passed on: fail has answered it, or has
+// not.
+func (s *Server) Proxy(t testing.TB, fail func(w http.ResponseWriter, r *http.Request) bool) string {
+	t.Helper()
+	target, err := url.Parse(s.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is part of the signature
+	}}
+	p.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !fail(w, r) {
+			p.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }
