@@ -46,7 +46,8 @@ func (m *scratch) argsAt(vecs []*vector.Vector, i int) []sqltype.Value {
 // buffer is one of the node's selection buffers, empty, with room for n.
 func (m *scratch) buffer(which, n int) []int32 {
 	if cap(m.sel[which]) < n {
-		m.sel[which] = make([]int32, 0, max(n, vector.BatchSize))
+		// Batches mostly grow to one size soon; small queries stay small.
+		m.sel[which] = make([]int32, 0, max(n, min(2*cap(m.sel[which]), vector.BatchSize)))
 	}
 	return m.sel[which][:0]
 }

@@ -21,28 +21,29 @@ type Builder struct {
 
 // NewBuilder makes a Builder for about n values of the type.
 func NewBuilder(t sqltype.Type, n int) *Builder {
-	b := &Builder{v: &Vector{Type: t}, phys: t.Physical(), hint: n}
-	b.reset()
+	b := &Builder{phys: t.Physical(), hint: n}
+	b.start(t, n)
 	return b
 }
 
-func (b *Builder) reset() {
-	v := &Vector{Type: b.v.Type}
+// start begins a vector with room for n values.
+func (b *Builder) start(t sqltype.Type, n int) {
+	v := &Vector{Type: t}
 	switch b.phys {
 	case sqltype.PhysBool:
-		v.Bools = make([]bool, 0, b.hint)
+		v.Bools = make([]bool, 0, n)
 	case sqltype.PhysInt:
-		v.Ints = make([]int64, 0, b.hint)
+		v.Ints = make([]int64, 0, n)
 	case sqltype.PhysFloat:
-		v.Floats = make([]float64, 0, b.hint)
+		v.Floats = make([]float64, 0, n)
 	case sqltype.PhysDecimal:
-		v.Decimals = make([]decimal.Decimal, 0, b.hint)
+		v.Decimals = make([]decimal.Decimal, 0, n)
 	case sqltype.PhysInterval:
-		v.Intervals = make([]sqltype.IntervalValue, 0, b.hint)
+		v.Intervals = make([]sqltype.IntervalValue, 0, n)
 	case sqltype.PhysList:
-		v.Lists = make([][]sqltype.Value, 0, b.hint)
+		v.Lists = make([][]sqltype.Value, 0, n)
 	case sqltype.PhysString:
-		v.Offsets = make([]int32, 1, b.hint+1)
+		v.Offsets = make([]int32, 1, n+1)
 	}
 	b.v = v
 }
@@ -204,9 +205,10 @@ func (b *Builder) AppendFrom(src *Vector, i int) {
 	}
 }
 
-// Finish gives the vector away and starts a new one.
+// Finish gives the vector away and starts a new one, which takes no memory
+// until values come.
 func (b *Builder) Finish() *Vector {
 	v := b.v
-	b.reset()
+	b.start(v.Type, 0)
 	return v
 }

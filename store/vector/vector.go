@@ -67,7 +67,7 @@ func New(t sqltype.Type, n int) *Vector {
 func NewConst(t sqltype.Type, val sqltype.Value, n int) *Vector {
 	b := NewBuilder(t, 1)
 	b.Append(val)
-	v := b.v // Finish would prepare for values that never come
+	v := b.v // Finish would begin another one
 	v.Const, v.n = true, n
 	return v
 }
