@@ -2,6 +2,7 @@ package sqltype
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,30 @@ type intervalSum struct {
 	micros       float64
 	wholeMicros  int64
 	tooBig       bool
+	// badField tells of a field whose value it cannot have.
+	badField bool
+	// given are the units that had a value: none may have two.
+	given []intervalUnit
+}
+
+var (
+	aYear   = intervalUnit{months: 12}
+	aMonth  = intervalUnit{months: 1}
+	aDay    = intervalUnit{days: 1}
+	anHour  = intervalUnit{micros: 3600e6}
+	aMinute = intervalUnit{micros: 60e6}
+	aSecond = intervalUnit{micros: 1e6}
+)
+
+// once notes the units that a value is of; false when one had a value before.
+func (a *intervalSum) once(units ...intervalUnit) bool {
+	for _, u := range units {
+		if slices.Contains(a.given, u) {
+			return false
+		}
+	}
+	a.given = append(a.given, units...)
+	return true
 }
 
 type intervalUnit struct {
@@ -112,6 +137,9 @@ func ParseIntervalFields(s, field string) (IntervalValue, error) {
 		ok = sum.iso(text)
 	} else {
 		ok = sum.words(text, unit, field)
+	}
+	if sum.badField {
+		return IntervalValue{}, outside
 	}
 	if !ok {
 		return IntervalValue{}, bad
@@ -212,7 +240,14 @@ func (a *intervalSum) words(s string, bare intervalUnit, field string) bool {
 		case i < len(s) && s[i] == '-' && frac == 0:
 			// 1-2: years and months.
 			m, mf, _, after, ok := number(s, i+1)
-			if !ok || mf != 0 || m > 11 || m < 0 {
+			if !ok || mf != 0 || m < 0 {
+				return false
+			}
+			if m > 11 {
+				a.badField = true
+				return false
+			}
+			if after < len(s) && s[after] != ' ' || !a.once(aMonth) {
 				return false
 			}
 			if neg {
@@ -236,16 +271,22 @@ func (a *intervalSum) words(s string, bare intervalUnit, field string) bool {
 			if rest != "" && rest != "ago" && !timeFollows(rest) {
 				return false
 			}
+			u := bare
 			if timeFollows(rest) {
 				// 1 04:05:06: days before a time.
-				a.add(whole, frac, intervalUnit{days: 1})
-			} else {
-				a.add(whole, frac, bare)
+				u = aDay
 			}
+			if !a.once(u) {
+				return false
+			}
+			a.add(whole, frac, u)
 			continue
 		}
 		u, ok := findUnit(name)
-		if !ok {
+		if !ok || !a.once(u) {
+			return false
+		}
+		if u == aSecond && frac != 0 && !a.once(intervalUnit{micros: 1000}, intervalUnit{micros: 1}) {
 			return false
 		}
 		a.add(whole, frac, u)
@@ -293,6 +334,9 @@ func (a *intervalSum) clock(s string, i int, field string) (int, bool) {
 	if h > math.MaxInt64/3_600_000_000-1 {
 		return i, false
 	}
+	if !a.once(anHour, aMinute, aSecond) {
+		return i, false
+	}
 	us := h*3_600_000_000 + m*60_000_000 + sec*1_000_000 + int64(math.RoundToEven(sf*1e6))
 	if neg {
 		us = -us
@@ -301,7 +345,7 @@ func (a *intervalSum) clock(s string, i int, field string) (int, bool) {
 	return i, true
 }
 
-// iso reads P1Y2M3W4DT5H6M7.8S.
+// iso reads P1Y2M3W4DT5H6M7.8S and P0001-02-03T04:05:06.
 func (a *intervalSum) iso(s string) bool {
 	sign := int64(1)
 	if s[0] == '-' {
@@ -320,6 +364,9 @@ func (a *intervalSum) iso(s string) bool {
 		whole, frac, _, next, ok := number(s, i)
 		if !ok || next >= len(s) {
 			return false
+		}
+		if i == 1 && s[next] == '-' {
+			return a.isoFields(s[1:], sign)
 		}
 		var u intervalUnit
 		switch c := s[next]; {
@@ -345,4 +392,27 @@ func (a *intervalSum) iso(s string) bool {
 		i = next + 1
 	}
 	return seen
+}
+
+// isoFields reads 0001-02-03T04:05:06, where the time may be missing.
+func (a *intervalSum) isoFields(s string, sign int64) bool {
+	date, clock, timed := strings.Cut(s, "t")
+	ymd := strings.Split(date, "-")
+	if len(ymd) != 3 || timed && !strings.Contains(clock, ":") {
+		return false
+	}
+	for i, u := range []intervalUnit{aYear, aMonth, aDay} {
+		n, frac, neg, next, ok := number(ymd[i], 0)
+		if !ok || neg || next != len(ymd[i]) {
+			return false
+		}
+		a.add(sign*n, float64(sign)*frac, u)
+	}
+	if !timed {
+		return true
+	}
+	before := a.wholeMicros
+	end, ok := a.clock(clock, 0, "")
+	a.wholeMicros = before + sign*(a.wholeMicros-before)
+	return ok && end == len(clock)
 }

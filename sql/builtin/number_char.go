@@ -18,16 +18,21 @@ func init() {
 		if err != nil {
 			return sqltype.NullOf(sqltype.Text), err
 		}
-		text, err := numberToChar(d, a[1].Str())
+		text, err := numberToChar(d, false, a[1].Str())
 		return sqltype.NewText(text), err
 	}
 	s.def("to_char(int, text) text; to_char(bigint, text) text; to_char(decimal, text) text", doc, write)
 	s.def("to_char(double, text) text", doc, func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		if x := a[0].Float(); math.IsNaN(x) || math.IsInf(x, 0) {
+			f, err := parseNumberFormat(a[1].Str())
+			return sqltype.NewText(f.write("", "", x < 0, true)), err
+		}
 		d, err := roundedFloat(a[0], a[1].Str())
 		if err != nil {
 			return sqltype.NullOf(sqltype.Text), err
 		}
-		text, err := numberToChar(d, a[1].Str())
+		// A floating point number keeps its sign when it rounds to zero.
+		text, err := numberToChar(d, math.Signbit(a[0].Float()), a[1].Str())
 		return sqltype.NewText(text), err
 	})
 	s.def("to_number(text, text) decimal", "Reads a number that was written by a template.", toNumber)
@@ -38,10 +43,10 @@ type numberFormat struct {
 	tokens []string
 	// pre and post count the digits before and behind the point, first is how
 	// many of pre stand before the first 0.
-	pre, post, first       int
-	zeros                  bool
-	fill, point            bool
-	signed, minus, bracket bool
+	pre, post, first             int
+	zeros                        bool
+	fill, point                  bool
+	signed, minus, plus, bracket bool
 	// signAt is where S stands: before the digits or behind them.
 	signLeads bool
 	// lastZero is the place of the last 0 behind the point, counted from 1.
@@ -67,11 +72,60 @@ func roundedFloat(v sqltype.Value, tmpl string) (decimal.Decimal, error) {
 	return d, nil
 }
 
+// misplaced is the fault of a template that has a pattern where what stands
+// before it forbids it, "" without a fault.
+func (f *numberFormat) misplaced(pattern string, shifting bool) string {
+	switch {
+	case f.scientific && pattern == "EE":
+		return `cannot use "EEEE" twice`
+	case f.scientific:
+		return `"EEEE" must be the last pattern used`
+	}
+	switch pattern {
+	case "9", "0":
+		if f.bracket {
+			return `"` + pattern + `" must be ahead of "PR"`
+		}
+	case "S":
+		if f.signed {
+			return `cannot use "S" twice`
+		}
+		if f.plus || f.minus || f.bracket {
+			return `cannot use "S" and "PL"/"MI"/"SG"/"PR" together`
+		}
+	case "MI", "PL", "SG":
+		if f.signed {
+			return `cannot use "S" and "` + pattern + `" together`
+		}
+	case "PR":
+		if f.signed || f.plus || f.minus {
+			return `cannot use "PR" and "S"/"PL"/"MI"/"SG" together`
+		}
+	case "EE":
+		if f.fill || f.signed || f.bracket || f.minus || f.plus || f.roman || shifting {
+			return `"EEEE" is incompatible with other formats`
+		}
+	}
+	return ""
+}
+
 func parseNumberFormat(tmpl string) (numberFormat, error) {
 	var f numberFormat
 	shifting := false
 	for i := 0; i < len(tmpl); {
 		up := strings.ToUpper(tmpl[i:min(i+2, len(tmpl))])
+		pattern := up
+		switch {
+		case up == "EE" && !strings.HasPrefix(strings.ToUpper(tmpl[i:]), "EEEE"):
+			pattern = ""
+		case !numberPatterns[up]:
+			pattern = up[:1]
+		}
+		if numberPatterns[pattern] {
+			if fault := f.misplaced(pattern, shifting); fault != "" {
+				return f, dberr.New(dberr.InvalidSQL, fault).WithState("42601")
+			}
+		}
 		switch {
 		case up == "FM":
 			f.fill = true
@@ -79,8 +133,12 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 			continue
 		case up == "MI", up == "PL", up == "SG", up == "PR", up == "TH", up == "RN":
 			switch up {
-			case "MI", "SG":
+			case "MI":
 				f.minus = true
+			case "PL":
+				f.plus = true
+			case "SG":
+				f.minus, f.plus = true, true
 			case "PR":
 				f.bracket = true
 			case "RN":
@@ -139,6 +197,9 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 			shifting = true
 			i++
 			continue
+		case "B":
+			i++
+			continue
 		case "$", "L":
 			c = "$"
 		default:
@@ -153,11 +214,18 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 	return f, nil
 }
 
+// numberPatterns are the patterns of templates, EE being the beginning of EEEE.
+var numberPatterns = map[string]bool{
+	"FM": true, "MI": true, "PL": true, "SG": true, "PR": true, "TH": true, "RN": true, "EE": true,
+	"9": true, "0": true, ".": true, "D": true, ",": true, "G": true, "S": true, "V": true, "L": true, "B": true,
+}
+
 func mixedShift() error {
 	return dberr.New(dberr.InvalidSQL, `cannot use "V" and decimal point together`).WithState("42601")
 }
 
-func numberToChar(d decimal.Decimal, tmpl string) (string, error) {
+// numberToChar writes a number by a template; minus gives zero a sign, too.
+func numberToChar(d decimal.Decimal, minus bool, tmpl string) (string, error) {
 	if len(tmpl) > 256 {
 		return "", invalidArg("a number's template is longer than 256 characters")
 	}
@@ -185,7 +253,7 @@ func numberToChar(d decimal.Decimal, tmpl string) (string, error) {
 	if err != nil {
 		return "", decimalErr(err)
 	}
-	neg = neg && r.Sign() != 0
+	neg = neg && r.Sign() != 0 || minus
 	whole, frac, _ := strings.Cut(r.String(), ".")
 	for len(frac) < f.post {
 		frac += "0"

@@ -76,13 +76,28 @@ func (g *Generator) join(s *scope, depth int, left relation) (*Node, relation) {
 			on.Parts = append(on.Parts, optional(" AND ", g.expr(Bool, both, 1)))
 		}
 	case kind == " FULL JOIN ":
-		// PostgreSQL does full joins by conditions of equality only.
-		t := g.concrete(Comparable)
-		on = text(g.leaf(t, &scope{fields: s.fields}), " = ", g.leaf(t, &scope{fields: rel.fields}))
+		// PostgreSQL does full joins by equality of columns only.
+		a, b := equals(g, s.fields, rel.fields)
+		if a == "" {
+			return optional(" CROSS JOIN ", src), rel
+		}
+		on = text(a, " = ", b)
 	default:
 		on = text(g.expr(Bool, both, 2))
 	}
 	return optional(kind, src, " ON ", on), rel
+}
+
+// equals chooses two columns of one type, "" without any.
+func equals(g *Generator, left, right []field) (string, string) {
+	for _, i := range g.r.Perm(len(left)) {
+		for _, j := range g.r.Perm(len(right)) {
+			if l, r := left[i], right[j]; l.typ == r.typ && l.typ != JSON && l.typ != Opaque {
+				return l.text, r.text
+			}
+		}
+	}
+	return "", ""
 }
 
 // source makes one element of FROM.
@@ -111,6 +126,10 @@ func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) 
 		return text(word, "(", n, ") AS ", rel.name, columnNames(len(types))), rel
 	case c < 18:
 		rel := relation{name: g.alias("x")}
+		if g.chance(30) {
+			rel.fields = []field{{text: rel.name + ".n", typ: Text}, {text: rel.name + ".o", typ: Int8}}
+			return text(pick(g.r, []string{"unnest(ARRAY['b', NULL, 'a'])", "regexp_split_to_table('a,b,,c', ',')", "string_to_table('x y', ' ')"}), " WITH ORDINALITY AS ", rel.name, "(n, o)"), rel
+		}
 		rel.fields = []field{{text: rel.name + ".n", typ: Int4}}
 		return text(pick(g.r, []string{"generate_series(1, 4)", "generate_series(5, 1, -2)", "unnest(ARRAY[3, NULL, 1])", "generate_series(0, 0)"}), " AS ", rel.name, "(n)"), rel
 	case c < 21:

@@ -114,6 +114,14 @@ func (g *Generator) with() *Node {
 		union := pick(g.r, []string{"UNION ALL", "UNION"})
 		defs.Parts = append(defs.Parts, text(fmt.Sprintf("%s(c0, c1) AS (SELECT 1, 'a'::text %s SELECT c0 + 1, c1 || c0::text FROM %s WHERE c0 < %d)", name, union, name, limit)))
 		g.ctes = append(g.ctes, relation{name: name, fields: []field{{text: "c0", typ: Int4}, {text: "c1", typ: Text}}})
+		if g.chance(60) {
+			// Rows reached from others: UNION ends it in a circle.
+			name, t := g.alias("w"), pick(g.r, g.schema.Tables).Name
+			on := pick(g.r, []string{"y0.id = y1.c1", "y0.k = y1.c0", "y0.k = y1.c1 AND y0.id > y1.c0", "y0.id BETWEEN y1.c1 AND y1.c1 + 1"})
+			defs.Parts = append(defs.Parts, text(fmt.Sprintf("%s(c0, c1) AS (SELECT id, k FROM %s WHERE k %s UNION SELECT y0.id, y0.k FROM %s AS y0 JOIN %[1]s AS y1 ON %[5]s)",
+				name, t, pick(g.r, []string{"= 1", "< 2", "IS NOT NULL"}), t, on)))
+			g.ctes = append(g.ctes, relation{name: name, fields: []field{{text: "c0", typ: Int4}, {text: "c1", typ: Int4}}})
+		}
 	}
 	for range 1 + g.r.IntN(2) {
 		name := g.alias("w")
@@ -146,6 +154,8 @@ func (g *Generator) top() *Query {
 	var types []Type
 	if g.chance(10) {
 		body, types = g.setOperation(nil, nil, 2)
+	} else if g.chance(4) {
+		return &Query{Root: g.distinctOn(), Ordered: true}
 	} else {
 		sel := g.selection(nil, nil, 3)
 		body, types = sel.node, sel.types
@@ -161,8 +171,36 @@ func (g *Generator) top() *Query {
 			q.Root.Parts = append(q.Root.Parts, g.limit())
 			q.Columns = nil
 		}
+	} else if g.chance(5) && orderable(types) {
+		// All rows that are equal to the last in the first key.
+		key, direction := fmt.Sprint(1+g.r.IntN(len(types))), g.direction()
+		q.Root.Parts = append(q.Root.Parts, optional(" ORDER BY ", key, direction, fmt.Sprintf(" FETCH FIRST %d ROWS WITH TIES", 1+g.r.IntN(4))))
+		q.Columns = nil
 	}
 	return q
+}
+
+// distinctOn makes a SELECT DISTINCT ON over a table with an order that leaves
+// nothing open.
+func (g *Generator) distinctOn() *Node {
+	t := pick(g.r, g.schema.Tables)
+	rel := g.table(t)
+	s := &scope{fields: rel.fields}
+	key := g.concrete(Comparable)
+	on := g.leaf(key, s)
+	if on.Value != nil || !strings.Contains(on.String(), ".") {
+		on = text(rel.name + ".k")
+	}
+	where := text("")
+	if g.chance(50) {
+		where = optional(" WHERE ", g.expr(Bool, s, 2))
+	}
+	cols := list(", ", 1)
+	for i := range 1 + g.r.IntN(3) {
+		cols.Parts = append(cols.Parts, text(g.output(s, 2), fmt.Sprintf(" AS c%d", i)))
+	}
+	return &Node{Query: true, Parts: []any{text("SELECT DISTINCT ON (", on, ") ", cols, " FROM ", t.Name, " AS ", rel.name, where,
+		" ORDER BY ", on, g.direction(), ", ", rel.id, g.direction()), optional(g.limit())}}
 }
 
 func orderable(types []Type) bool {
@@ -328,12 +366,17 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 	group := text("")
 	if len(keys.Parts) > 0 {
 		group = g.grouping(keys)
+		if k, ok := keys.Parts[0].(*Node); ok {
+			above.fields = append(above.fields, field{"grouping(" + k.String() + ")", Int4, nil})
+		}
 	}
 	cols, types := list(", ", 1), []Type{}
 	for i := range g.width(want) {
 		var e *Node
 		var t Type
 		switch {
+		case want == nil && g.chance(5):
+			e, t = g.windowOverGroups(keys, s), Opaque
 		case want == nil && g.chance(6):
 			e, t = g.call(Float8, pick(g.r, outerAggregates), &scope{fields: s.fields}, 1), Opaque
 		default:
@@ -355,6 +398,19 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 	return selected{node: text("SELECT ", cols, " FROM ", from, where, group, having), types: types}
 }
 
+// windowOverGroups makes a window function over the rows of an aggregation.
+func (g *Generator) windowOverGroups(keys *Node, s *scope) *Node {
+	inner := *s
+	inner.outer = nil
+	f := g.fill(None, pick(g.r, []string{"sum(count(*))", "rank()", "sum(sum({i4}))", "max(min({i4}))", "count(*)", "avg(count(*))", "dense_rank()", "min(max({d}))"}), &inner, 1)
+	over := text(" OVER (")
+	if len(keys.Parts) > 0 && g.chance(40) {
+		over.Parts = append(over.Parts, "PARTITION BY ", pick(g.r, keys.Parts))
+	}
+	over.Parts = append(over.Parts, " ORDER BY ", g.fill(None, pick(g.r, []string{"count(*)", "count({x})", "sum({i4})", "max({i4})"}), &inner, 1), g.direction(), ")")
+	return text(f, over)
+}
+
 func (g *Generator) grouping(keys *Node) *Node {
 	switch g.r.IntN(10) {
 	case 0:
@@ -363,6 +419,17 @@ func (g *Generator) grouping(keys *Node) *Node {
 		return text(" GROUP BY CUBE (", keys, ")")
 	case 2:
 		return text(" GROUP BY GROUPING SETS ((", keys, "), ())")
+	case 3:
+		if len(keys.Parts) == 2 {
+			a, b := keys.Parts[0], keys.Parts[1]
+			return pick(g.r, []*Node{
+				text(" GROUP BY GROUPING SETS ((", a, "), (", b, "))"),
+				text(" GROUP BY GROUPING SETS ((", a, ", ", b, "), (", a, "), ())"),
+				text(" GROUP BY ", a, ", ROLLUP (", b, ")"),
+				text(" GROUP BY CUBE (", a, "), ", b),
+				text(" GROUP BY DISTINCT ROLLUP (", a, ", ", b, "), ROLLUP (", a, ")"),
+			})
+		}
 	}
 	return optional(" GROUP BY ", keys)
 }
@@ -389,13 +456,24 @@ func (g *Generator) windowSelection(want []Type, from, where *Node, s *scope, id
 		types = append(types, t)
 		cols.Parts = append(cols.Parts, text(e, fmt.Sprintf(" AS c%d", i)))
 	}
-	return selected{node: text("SELECT ", cols, " FROM ", from, where), types: types}
+	window := text("")
+	if want == nil && g.chance(25) {
+		window = text(" WINDOW w0 AS (PARTITION BY ", g.orderKey(s), "), w1 AS (w0 ORDER BY ", g.orderKey(s), g.direction(), ")")
+		for _, f := range []string{"count(*) OVER w0", "dense_rank() OVER w1", "sum({i4}) OVER (w1 RANGE UNBOUNDED PRECEDING)"} {
+			types = append(types, Opaque)
+			cols.Parts = append(cols.Parts, text(g.fill(None, f, s, 1), fmt.Sprintf(" AS c%d", len(types)-1)))
+		}
+	}
+	return selected{node: text("SELECT ", cols, " FROM ", from, where, window), types: types}
 }
 
 func (g *Generator) windowCall(s *scope, ids []string) *Node {
 	over := text(" OVER (")
 	if g.chance(50) {
 		over.Parts = append(over.Parts, optional("PARTITION BY ", g.orderKey(s)))
+	}
+	if g.chance(10) {
+		return g.rangeWindow(over, s)
 	}
 	total := len(ids) > 0 && g.chance(65)
 	keys := list(", ", 1)
@@ -431,6 +509,26 @@ func (g *Generator) windowCall(s *scope, ids []string) *Node {
 	call.Type = None
 	over.Parts = append(over.Parts, frame, ")")
 	return text(call, over)
+}
+
+// rangeWindow is a frame of a distance in the values of its only key.
+func (g *Generator) rangeWindow(over *Node, s *scope) *Node {
+	t := pick(g.r, []Type{Int4, Int8, Numeric, Float8, Date, Timestamp, Time, Interval})
+	distances := map[Type][]string{
+		Int4: {"1", "2", "100"}, Int8: {"1", "1000"}, Numeric: {"0.5", "10"}, Float8: {"0.5", "3"},
+		Date: {"interval '1 day'", "interval '1 year'"}, Timestamp: {"interval '1 mon'", "interval '36 hours'"},
+		Time: {"interval '2 hours'"}, Interval: {"interval '1 day'"},
+	}[t]
+	key := g.leaf(t, s)
+	if key.Value != nil {
+		key = text("(", key, ")")
+	}
+	frame := pick(g.r, []string{
+		" RANGE BETWEEN %s PRECEDING AND CURRENT ROW", " RANGE BETWEEN %s PRECEDING AND %[1]s FOLLOWING", " RANGE BETWEEN CURRENT ROW AND %s FOLLOWING",
+		" RANGE BETWEEN UNBOUNDED PRECEDING AND %s PRECEDING", " RANGE BETWEEN %s FOLLOWING AND UNBOUNDED FOLLOWING",
+	})
+	over.Parts = append(over.Parts, text(" ORDER BY ", key, g.direction()), fmt.Sprintf(frame, pick(g.r, distances)), ")")
+	return text(g.fill(None, pick(g.r, []string{"count(*)", "sum({i4})", "min({i4})", "max({d})", "avg({d})", "bool_and({b})"}), s, 1), over)
 }
 
 func (g *Generator) orderKey(s *scope) *Node {
