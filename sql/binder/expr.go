@@ -70,7 +70,11 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 		if t.Kind == sqltype.Interval && e.Type.Fields != "" {
 			text = intervalText(text, e.Type.Fields)
 		}
-		return expr.Cast(expr.Literal(text), t, expr.CastExplicit)
+		x, err := expr.Cast(expr.Literal(text), t, expr.CastExplicit)
+		if err != nil {
+			return nil, err
+		}
+		return inOrderIfJSONB(&e.Type, x)
 	case *ast.Param:
 		return b.param(e)
 	case *ast.DefaultExpr:
@@ -377,7 +381,20 @@ func (b *binder) cast(e *ast.CastExpr, sc *scope) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return expr.Cast(x, t, mode)
+	if x, err = expr.Cast(x, t, mode); err != nil {
+		return nil, err
+	}
+	return inOrderIfJSONB(&e.Type, x)
+}
+
+// inOrderIfJSONB brings a document's keys into order where it is cast to JSONB.
+// JSON and JSONB are one type, which keeps a document as it came; the order
+// is what the cast itself does.
+func inOrderIfJSONB(t *ast.TypeName, x expr.Expr) (expr.Expr, error) {
+	if x.Type().Kind != sqltype.JSON || t.Name != "jsonb" {
+		return x, nil
+	}
+	return expr.Call("to_jsonb", x)
 }
 
 // intervalText joins an interval literal with the fields that follow it:

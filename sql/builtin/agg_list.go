@@ -24,29 +24,42 @@ func init() {
 	toJSON := func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
 		return sqltype.NewString(sqltype.JSON, string(AppendJSON(nil, a[0]))), nil
 	}
-	aggregate("json_agg(any) json; jsonb_agg(any) json", "Collects all values, NULL too, in a JSON array.", func(AggSpec) AggState {
-		return listAgg(toJSON, func(l *valueList) (sqltype.Value, error) {
-			return sqltype.NewString(sqltype.JSON, string(appendJSONList(nil, l.values))), nil
-		}, sqltype.JSON)
-	})
-	aggregate("json_object_agg(any, any) json; jsonb_object_agg(any, any) json", "Collects keys and values in a JSON object.", func(AggSpec) AggState {
-		return listAgg(func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
-			if a[0].IsNull() {
-				return sqltype.Value{}, invalidArg("field name must not be null")
+	// The json forms write what comes as it comes, the jsonb forms bring it
+	// into jsonb's order.
+	lists := func(l *valueList) (sqltype.Value, error) {
+		return sqltype.NewString(sqltype.JSON, string(appendJSONList(nil, l.values, ", "))), nil
+	}
+	member := func(_ *valueList, a []sqltype.Value) (sqltype.Value, error) {
+		if a[0].IsNull() {
+			return sqltype.Value{}, invalidArg("field name must not be null")
+		}
+		m := append(appendJSONString(nil, castText(a[0])), " : "...)
+		return sqltype.NewText(string(AppendJSON(m, a[1]))), nil
+	}
+	members := func(l *valueList) (sqltype.Value, error) {
+		dst := []byte("{ ")
+		for i, m := range l.values {
+			if i > 0 {
+				dst = append(dst, ", "...)
 			}
-			member := append(appendJSONString(nil, castText(a[0])), ':')
-			return sqltype.NewText(string(AppendJSON(member, a[1]))), nil
-		}, func(l *valueList) (sqltype.Value, error) {
-			dst := []byte{'{'}
-			for i, m := range l.values {
-				if i > 0 {
-					dst = append(dst, ',')
-				}
-				dst = append(dst, m.Str()...)
+			dst = append(dst, m.Str()...)
+		}
+		return sqltype.NewString(sqltype.JSON, string(append(dst, " }"...))), nil
+	}
+	sorted := func(f func(*valueList) (sqltype.Value, error)) func(*valueList) (sqltype.Value, error) {
+		return func(l *valueList) (sqltype.Value, error) {
+			v, err := f(l)
+			if err != nil {
+				return v, err
 			}
-			return sqltype.NewString(sqltype.JSON, string(append(dst, '}'))), nil
-		}, sqltype.JSON)
-	})
+			return newJSON(decodeJSON(v.Str())), nil
+		}
+	}
+	list, object := "Collects all values, NULL too, in a JSON array.", "Collects keys and values in a JSON object."
+	aggregate("json_agg(any) json", list, func(AggSpec) AggState { return listAgg(toJSON, lists, sqltype.JSON) })
+	aggregate("jsonb_agg(any) json", list, func(AggSpec) AggState { return listAgg(toJSON, sorted(lists), sqltype.JSON) })
+	aggregate("json_object_agg(any, any) json", object, func(AggSpec) AggState { return listAgg(member, members, sqltype.JSON) })
+	aggregate("jsonb_object_agg(any, any) json", object, func(AggSpec) AggState { return listAgg(member, sorted(members), sqltype.JSON) })
 
 	fraction := "Gives the value below which a fraction of the ordered values lies"
 	aggregate("percentile_cont(double, double) double", fraction+", interpolating between two.", percentile(interpolateFloat), ordered)

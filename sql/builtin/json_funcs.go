@@ -52,13 +52,19 @@ func init() {
 	})
 	s.def("json_extract_path(json, variadic text) json; jsonb_extract_path(json, variadic text) json", "Gives what lies at a path.", extractPath(false))
 	s.def("json_extract_path_text(json, variadic text) text; jsonb_extract_path_text(json, variadic text) text", "Gives what lies at a path as text.", extractPath(true))
-	s.def("json_build_object() json; jsonb_build_object() json; json_build_object(variadic any) json; jsonb_build_object(variadic any) json", "Makes an object of keys and values in turn.", buildObject, lenient)
-	s.def("json_build_array() json; jsonb_build_array() json; json_build_array(variadic any) json; jsonb_build_array(variadic any) json", "Makes an array of its arguments.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		return sqltype.NewString(sqltype.JSON, string(appendJSONList(nil, a))), nil
-	}, lenient)
-	s.def("to_json(any) json; to_jsonb(any) json; row_to_json(record) json; array_to_json(anyarray) json", "Turns a value into JSON.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+	object, array := "Makes an object of keys and values in turn.", "Makes an array of its arguments."
+	buildArray := func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		return sqltype.NewString(sqltype.JSON, string(appendJSONList(nil, a, ", "))), nil
+	}
+	toJSON := func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		return sqltype.NewString(sqltype.JSON, string(AppendJSON(nil, a[0]))), nil
-	})
+	}
+	s.def("json_build_object() json; json_build_object(variadic any) json", object, buildObject, lenient)
+	s.def("jsonb_build_object() json; jsonb_build_object(variadic any) json", object, keysInOrder(buildObject), lenient)
+	s.def("json_build_array() json; json_build_array(variadic any) json", array, buildArray, lenient)
+	s.def("jsonb_build_array() json; jsonb_build_array(variadic any) json", array, keysInOrder(buildArray), lenient)
+	s.def("to_json(any) json; row_to_json(record) json; array_to_json(anyarray) json", "Turns a value into JSON.", toJSON)
+	s.def("to_jsonb(any) json", "Turns a value into JSON with its keys in order, as a cast to JSONB does.", keysInOrder(toJSON))
 	s.def("jsonb_set(json, text[], json) json; jsonb_set(json, text[], json, boolean) json; json_set(json, text[], json) json", "Replaces what lies at a path, or adds it there.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		create, with := len(a) < 4 || a[3].Bool(), decodeJSON(a[2].Str())
 		v, err := setPath(decodeJSON(a[0].Str()), pathOf(a[1]), func(old any, there bool) (any, bool) {
@@ -101,7 +107,7 @@ func AppendJSON(dst []byte, v sqltype.Value) []byte {
 	case sqltype.JSON:
 		return append(dst, v.Str()...)
 	case sqltype.Array:
-		return appendJSONList(dst, v.List())
+		return appendJSONList(dst, v.List(), ",")
 	case sqltype.Record:
 		dst = append(dst, '{')
 		for i, e := range v.List() {
@@ -121,11 +127,22 @@ func AppendJSON(dst []byte, v sqltype.Value) []byte {
 	return appendJSONString(dst, v.Text())
 }
 
-func appendJSONList(dst []byte, list []sqltype.Value) []byte {
+// keysInOrder is a function whose result is written as jsonb's are.
+func keysInOrder(f Eval) Eval {
+	return func(ctx *Context, a []sqltype.Value) (sqltype.Value, error) {
+		v, err := f(ctx, a)
+		if err != nil || v.IsNull() {
+			return v, err
+		}
+		return newJSON(decodeJSON(v.Str())), nil
+	}
+}
+
+func appendJSONList(dst []byte, list []sqltype.Value, sep string) []byte {
 	dst = append(dst, '[')
 	for i, e := range list {
 		if i > 0 {
-			dst = append(dst, ',')
+			dst = append(dst, sep...)
 		}
 		dst = AppendJSON(dst, e)
 	}
@@ -135,8 +152,6 @@ func appendJSONList(dst []byte, list []sqltype.Value) []byte {
 func appendJSONString(dst []byte, s string) []byte {
 	return append(dst, encodeJSON(s)...)
 }
-
-func newJSON(v any) sqltype.Value { return sqltype.NewString(sqltype.JSON, encodeJSON(v)) }
 
 // shownJSON is a found part as JSON, or as text (JSON null being NULL).
 func shownJSON(raw json.RawMessage, text bool) sqltype.Value {
@@ -490,9 +505,9 @@ func buildObject(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 			return sqltype.Value{}, invalidArg("argument %d: key must not be null", i+1)
 		}
 		if i > 0 {
-			dst = append(dst, ',')
+			dst = append(dst, ", "...)
 		}
-		dst = append(appendJSONString(dst, castText(a[i])), ':')
+		dst = append(appendJSONString(dst, castText(a[i])), " : "...)
 		dst = AppendJSON(dst, a[i+1])
 		if len(dst) > MaxText {
 			return sqltype.Value{}, tooLarge()

@@ -7,6 +7,9 @@ import (
 	"math/big"
 	"sort"
 	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/decimal"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
 )
 
 // CompareJSON orders two valid documents by content as PostgreSQL's jsonb:
@@ -125,6 +128,41 @@ func sortedKeys(m map[string]any) []string {
 	}
 	sort.Slice(keys, func(i, j int) bool { return compareKeys(keys[i], keys[j]) < 0 })
 	return keys
+}
+
+// newJSON is a document as jsonb's functions write it: keys in order, a space
+// behind each colon and comma, numbers without exponents.
+func newJSON(v any) sqltype.Value { return sqltype.NewString(sqltype.JSON, string(appendDoc(nil, v))) }
+
+func appendDoc(dst []byte, v any) []byte {
+	switch x := v.(type) {
+	case map[string]any:
+		dst = append(dst, '{')
+		for i, k := range sortedKeys(x) {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = append(appendJSONString(dst, k), ": "...)
+			dst = appendDoc(dst, x[k])
+		}
+		return append(dst, '}')
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range x {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendDoc(dst, e)
+		}
+		return append(dst, ']')
+	case json.Number:
+		if strings.ContainsAny(string(x), "eE") {
+			if d, err := decimal.Parse(string(x)); err == nil {
+				return d.Append(dst)
+			}
+		}
+	}
+	return append(dst, encodeJSON(v)...)
 }
 
 // encodeJSON writes a document without spaces and without HTML escapes.
