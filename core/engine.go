@@ -84,6 +84,7 @@ type Engine struct {
 	closeErr error
 
 	nextProbe atomic.Int64 // Unix nanoseconds
+	probed    atomic.Pointer[error]
 }
 
 // errStopped is the cause with which Close ends what still runs.
@@ -330,24 +331,29 @@ func (e *Engine) release() error {
 // probeInterval is how often a broken storage is tried.
 const probeInterval = time.Second
 
-// Health says whether the engine can do its work. While the storage refuses
-// writes it tries a small one, at most once a second, to see whether it still
-// does.
+// Health says whether the engine can do its work. At most once a second it asks
+// the storage: with a small write while that refuses writes, else with one that
+// writes nothing, as a storage that is away may have been met by reads only.
 func (e *Engine) Health() Health {
 	if e.running.isClosed() {
 		return Health{Reason: "the server is shutting down"}
 	}
 	err := e.store.Unavailable()
-	if err == nil {
-		return Health{Writable: true}
-	}
 	now := time.Now().UnixNano()
 	if next := e.nextProbe.Load(); now >= next && e.nextProbe.CompareAndSwap(next, now+int64(probeInterval)) {
 		ctx, cancel := context.WithTimeout(e.stopped, probeInterval)
 		defer cancel()
-		if err = e.store.Probe(ctx); err == nil {
-			return Health{Writable: true}
+		if err != nil {
+			err = e.store.Probe(ctx)
+		} else if err = e.backend.Write(ctx, new(kv.Batch)); dberr.CodeOf(err) != dberr.StorageUnavailable {
+			err = nil // busy is not ill
 		}
+		e.probed.Store(&err)
+	} else if probed := e.probed.Load(); err == nil && probed != nil {
+		err = *probed
+	}
+	if err == nil {
+		return Health{Writable: true}
 	}
 	if d, ok := dberr.As(err); ok {
 		return Health{Reason: d.Message}

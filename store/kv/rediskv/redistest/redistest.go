@@ -164,3 +164,14 @@ func (s *Server) Close() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }
+
+// Set changes a setting of the running process, as CONFIG SET does.
+func (s *Server) Set(name, value string) error {
+	opt, err := redis.ParseURL(s.URL)
+	if err != nil {
+		return err
+	}
+	c := redis.NewClient(opt)
+	defer c.Close()
+	return c.ConfigSet(context.Background(), name, value).Err()
+}
