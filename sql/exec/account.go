@@ -19,6 +19,9 @@ type account struct {
 	peak  atomic.Int64
 	// lent is what the pool has lent; it changes under mu only.
 	lent atomic.Int64
+	// up is the account that this one only observes a part of: one step of an
+	// explained plan. It keeps the limit.
+	up *account
 
 	mu    sync.Mutex // guards what follows
 	ended bool
@@ -29,6 +32,13 @@ const loanStep = 256 << 10
 
 // grow takes n bytes more.
 func (a *account) grow(n int64) error {
+	if a.up != nil {
+		if err := a.up.grow(n); err != nil {
+			return err
+		}
+		a.note(a.used.Add(n))
+		return nil
+	}
 	used := a.used.Add(n)
 	if n <= 0 {
 		a.repay()
@@ -45,10 +55,16 @@ func (a *account) grow(n int64) error {
 			return err
 		}
 	}
+	a.note(used)
+	return nil
+}
+
+// note remembers the most that was used.
+func (a *account) note(used int64) {
 	for {
 		p := a.peak.Load()
 		if used <= p || a.peak.CompareAndSwap(p, used) {
-			return nil
+			return
 		}
 	}
 }
@@ -56,6 +72,10 @@ func (a *account) grow(n int64) error {
 // shrink gives n bytes back.
 func (a *account) shrink(n int64) {
 	a.used.Add(-n)
+	if a.up != nil {
+		a.up.shrink(n)
+		return
+	}
 	a.repay()
 }
 

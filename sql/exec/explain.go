@@ -18,11 +18,15 @@ type explained struct {
 	Batches *int64       `json:"batches,omitempty"`
 	Loops   *int64       `json:"loops,omitempty"`
 	TimeMS  *float64     `json:"time_ms,omitempty"`
+	Memory  *int64       `json:"memory_bytes,omitempty"`
+	Workers int64        `json:"workers,omitempty"`
 	Inputs  []*explained `json:"inputs,omitempty"`
 }
 
 // Explain describes the plan, a row a line, or as one JSON. With analyze it
-// runs a query first and tells what each step did, inputs included.
+// runs a query first and tells what each step did: the rows that it gave, the
+// time that passed in it and its inputs, the most memory that it held at a
+// time itself, and how many goroutines ran it, if several did.
 func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, analyze, asJSON bool) (Rows, error) {
 	var stats map[node]*nodeStats
 	var total time.Duration
@@ -30,7 +34,7 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 	if analyze {
 		r := p.newRun(ctx, env, params)
 		defer r.acct.end()
-		r.stats = map[node]*nodeStats{}
+		r.stats, r.dynamic = map[node]*nodeStats{}, map[*scanNode][]KeyRange{}
 		start := time.Now()
 		op := r.open(p.root)
 		defer op.Close()
@@ -74,10 +78,11 @@ func explain(n node, stats map[node]*nodeStats) *explained {
 	if stats != nil {
 		s := stats[n]
 		if s == nil {
-			s = &nodeStats{}
+			s = &nodeStats{acct: &account{}}
 		}
+		memory := s.acct.peak.Load()
 		ms := float64(s.elapsed.Microseconds()) / 1000
-		e.Rows, e.Batches, e.Loops, e.TimeMS = &s.rows, &s.batches, &s.opens, &ms
+		e.Rows, e.Batches, e.Loops, e.TimeMS, e.Memory, e.Workers = &s.rows, &s.batches, &s.opens, &ms, &memory, s.workers
 	}
 	for _, in := range n.inputs() {
 		e.Inputs = append(e.Inputs, explain(in, stats))
@@ -88,7 +93,11 @@ func explain(n node, stats map[node]*nodeStats) *explained {
 func (e *explained) write(b *vector.Builder, depth int) {
 	line := strings.Repeat("  ", depth) + e.Step
 	if e.Rows != nil {
-		line += fmt.Sprintf("  (rows=%d batches=%d loops=%d time=%.3f ms)", *e.Rows, *e.Batches, *e.Loops, *e.TimeMS)
+		line += fmt.Sprintf("  (rows=%d batches=%d loops=%d time=%.3f ms memory=%d bytes", *e.Rows, *e.Batches, *e.Loops, *e.TimeMS, *e.Memory)
+		if e.Workers > 0 {
+			line += fmt.Sprintf(" workers=%d", e.Workers)
+		}
+		line += ")"
 	}
 	b.AppendString(line)
 	for _, in := range e.Inputs {

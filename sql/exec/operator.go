@@ -53,25 +53,41 @@ type run struct {
 	stats map[node]*nodeStats
 }
 
-// nodeStats is what EXPLAIN ANALYZE tells of one step, inputs included.
+// nodeStats is what EXPLAIN ANALYZE tells of one step: rows and time with its
+// inputs, memory without them.
 type nodeStats struct {
 	opens, rows, batches int64
 	elapsed              time.Duration
+	// workers is how many goroutines ran the step, where those were several.
+	workers int64
+	acct    *account
+}
+
+// observe is the run that a step opens itself with, so that what it reserves
+// is told from what other steps do.
+func (r *run) observe(n node) (*run, *nodeStats) {
+	s := r.stats[n]
+	if s == nil {
+		root := r.acct
+		if root.up != nil {
+			root = root.up
+		}
+		s = &nodeStats{acct: &account{up: root}}
+		r.stats[n] = s
+	}
+	own := *r
+	own.acct = s.acct
+	return &own, s
 }
 
 // open opens a step, under observation when the run asks for it.
 func (r *run) open(n node) operator {
-	op := n.open(r)
 	if r.stats == nil {
-		return op
+		return n.open(r)
 	}
-	s := r.stats[n]
-	if s == nil {
-		s = &nodeStats{}
-		r.stats[n] = s
-	}
+	own, s := r.observe(n)
 	s.opens++
-	return &observedOp{op: op, stats: s}
+	return &observedOp{op: n.open(own), stats: s}
 }
 
 type observedOp struct {
@@ -91,3 +107,15 @@ func (o *observedOp) Next(ctx context.Context) (*vector.Batch, error) {
 }
 
 func (o *observedOp) Close() { o.op.Close() }
+
+// joined adds what one of several goroutines observed: they work at the same
+// time, so the longest time is that of the step.
+func (r *run) joined(part map[node]*nodeStats) {
+	for n, p := range part {
+		_, s := r.observe(n)
+		s.rows += p.rows
+		s.batches += p.batches
+		s.elapsed = max(s.elapsed, p.elapsed)
+		s.workers++
+	}
+}

@@ -19,7 +19,7 @@ const minParallelRows = 1 << 16
 // stand between, and the aggregates do not depend on the order of the rows.
 // nil: one goroutine does it.
 func (o *aggOp) parts(ctx context.Context) ([]Scanner, error) {
-	if o.r.env.Parallelism < 2 || o.n.sets != nil || o.r.stats != nil || !o.n.unordered() {
+	if o.r.env.Parallelism < 2 || o.n.sets != nil || !o.n.unordered() {
 		return nil, nil
 	}
 	scan := pipeline(o.n.in)
@@ -90,6 +90,14 @@ func pipeline(n node) *scanNode {
 
 // openOver opens filters and projections over one part of the scan.
 func openOver(r *run, n node, part operator) operator {
+	if r.stats == nil {
+		return openStep(r, n, part)
+	}
+	own, s := r.observe(n)
+	return &observedOp{op: openStep(own, n, part), stats: s}
+}
+
+func openStep(r *run, n node, part operator) operator {
 	switch n := n.(type) {
 	case *filterNode:
 		return &filterOp{r: r, in: openOver(r, n.in, part), eval: n.pred.NewEval()}
@@ -119,13 +127,17 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	all := o.sets[0]
 	found := make([]*groupSet, len(parts))
 	mems := make([]reservation, len(parts))
+	stats := make([]map[node]*nodeStats, len(parts))
 	var wg sync.WaitGroup
 	for i, sc := range parts {
 		mems[i].acct = o.r.acct
+		if o.r.stats != nil {
+			stats[i] = map[node]*nodeStats{}
+		}
 		wg.Go(func() {
 			defer sc.Close()
 			var err error
-			if found[i], err = o.aggregatePart(ctx, sc, &mems[i]); err != nil {
+			if found[i], err = o.aggregatePart(ctx, sc, &mems[i], stats[i]); err != nil {
 				cancel(err)
 			}
 		})
@@ -133,6 +145,7 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	wg.Wait()
 	for i := range mems {
 		defer mems[i].release()
+		o.r.joined(stats[i])
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -151,7 +164,7 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	return nil
 }
 
-func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation) (s *groupSet, err error) {
+func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation, stats map[node]*nodeStats) (s *groupSet, err error) {
 	// Nobody above this goroutine would catch it.
 	defer func() {
 		if p := recover(); p != nil {
@@ -160,7 +173,7 @@ func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation)
 	}()
 	r := *o.r
 	ectx := *o.r.ectx
-	r.ectx = &ectx
+	r.ectx, r.stats = &ectx, stats
 	set := make([]int, len(o.n.groups))
 	for i := range set {
 		set[i] = i
