@@ -104,3 +104,32 @@ func BenchmarkScan100k(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkUsers changes system.users durably, one change after the other: a
+// user must be there within 10 ms (SC-041, SC-042).
+func BenchmarkUsers(b *testing.B) {
+	d := openDB(b, testConfig(config.BackendBadger, b.TempDir()))
+	s := d.session(who(admin))
+	var made int64
+	for _, c := range []struct{ name, sql string }{
+		{"insert", `INSERT INTO system.users (user_id, username, metadata) VALUES ($1, 'Somebody', '{"role":"user"}')`},
+		{"update", "UPDATE system.users SET username = 'Somebody else' WHERE user_id = $1"},
+		{"select", "SELECT username, metadata FROM system.users WHERE user_id = $1"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				n := made
+				if c.name == "insert" {
+					made++
+				} else {
+					n = 0
+				}
+				var sink nowhere
+				if err := s.Execute(context.Background(), Request{SQL: c.sql, Params: []sqltype.Value{sqltype.NewText(fmt.Sprint("user-", n))}}, &sink); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
