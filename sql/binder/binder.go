@@ -67,8 +67,10 @@ type binder struct {
 	st     *plan.Statement
 	ctes   *cteEnv
 	// views are those that are being expanded.
-	views        []*ddl.View
-	depth        int
+	views []*ddl.View
+	depth int
+	// modifying is the CTE that changes rows; nil: none does.
+	modifying    *modifyingCTE
 	paramColumns map[int]string
 }
 

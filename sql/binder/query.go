@@ -22,6 +22,8 @@ type cteEnv struct {
 	// counts its references to itself.
 	recursive bool
 	selfRefs  int
+	// silent says that the CTE changes rows and has no RETURNING.
+	silent bool
 }
 
 func (b *binder) findCTE(name string) *cteEnv {
@@ -34,6 +36,9 @@ func (b *binder) findCTE(name string) *cteEnv {
 }
 
 func (b *binder) cteRef(t *ast.TableRef, e *cteEnv) (*fromItem, error) {
+	if e.silent {
+		return nil, b.errorf(t, dberr.Unsupported, "WITH query %q does not have a RETURNING clause", e.name)
+	}
 	if e.cte == nil {
 		return nil, b.errorf(t, dberr.InvalidSQL, "recursive reference to query %q must not appear within its non-recursive term", e.name).WithState("42P19")
 	}
@@ -60,6 +65,9 @@ func (b *binder) cteRef(t *ast.TableRef, e *cteEnv) (*fromItem, error) {
 
 // topQuery binds a query that is a statement.
 func (b *binder) topQuery(q *ast.Query) error {
+	if i := changes(q.With); i >= 0 {
+		return b.modifyingQuery(q, i)
+	}
 	r, err := b.query(q, nil)
 	if err != nil {
 		return err
@@ -104,7 +112,14 @@ func (b *binder) with(w *ast.With, outer *scope) ([]*plan.CTE, error) {
 		seen[c.Name] = true
 		q, ok := c.Stmt.(*ast.Query)
 		if !ok {
-			return nil, b.unsupported(c.Stmt, "a change of rows in WITH").(*dberr.Error).WithHint("Run it as a statement of its own.")
+			cte, err := b.modified(c)
+			if err != nil {
+				return nil, err
+			}
+			if cte != nil {
+				out = append(out, cte)
+			}
+			continue
 		}
 		cte := &plan.CTE{Name: c.Name, Materialized: c.Materialized == ast.Materialized}
 		env := &cteEnv{parent: b.ctes, name: c.Name}
@@ -119,19 +134,28 @@ func (b *binder) with(w *ast.With, outer *scope) ([]*plan.CTE, error) {
 			return nil, err
 		}
 		b.settle(r)
-		if len(c.Columns) > len(r.names) {
-			return nil, b.errorf(c, dberr.InvalidSQL, "WITH query %q has %d columns available but %d columns specified", c.Name, len(r.names), len(c.Columns)).WithState("42P10")
+		names, err := b.cteNames(c, r.names)
+		if err != nil {
+			return nil, err
 		}
-		cte.In = r.node
-		names := slices.Clone(r.names)
-		for i, id := range c.Columns {
-			names[i] = id.Name
-		}
-		cte.Cols = r.ids
+		cte.In, cte.Cols = r.node, r.ids
 		b.ctes = &cteEnv{parent: b.ctes, name: c.Name, cte: cte, names: names, ids: r.ids}
 		out = append(out, cte)
 	}
 	return out, nil
+}
+
+// cteNames are the names of a CTE's columns: those of its list, then its
+// query's.
+func (b *binder) cteNames(c *ast.CTE, names []string) ([]string, error) {
+	if len(c.Columns) > len(names) {
+		return nil, b.errorf(c, dberr.InvalidSQL, "WITH query %q has %d columns available but %d columns specified", c.Name, len(names), len(c.Columns)).WithState("42P10")
+	}
+	names = slices.Clone(names)
+	for i, id := range c.Columns {
+		names[i] = id.Name
+	}
+	return names, nil
 }
 
 // recursive binds base UNION [ALL] step, where the step may name the CTE.

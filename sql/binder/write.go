@@ -315,18 +315,56 @@ func (b *binder) onConflict(s *ast.Insert, t *ddl.Table, w *plan.Write) error {
 		c.Excluded = append(c.Excluded, id)
 		excluded.cols = append(excluded.cols, outColumn{name: t.Columns[i].Name, id: id})
 	}
-	sc := &scope{rels: []*relation{existing, excluded}, cols: existing.cols, clause: "ON CONFLICT"}
-	c.Set = make([]expr.Expr, len(t.Columns))
-	if err := b.assignments(oc.Set, t, sc, c.Set); err != nil {
-		return err
-	}
+	base := &plan.Changed{Cols: slices.Concat(c.Existing, c.Excluded), Row: -1}
+	sc := &scope{rels: []*relation{existing, excluded}, cols: existing.cols, clause: "ON CONFLICT", node: base}
 	if oc.Where != nil {
 		var err error
 		if c.Where, err = b.condition(oc.Where, sc, "WHERE"); err != nil {
 			return err
 		}
 	}
+	if sc.node != plan.Node(base) {
+		sc.node = &plan.Filter{In: sc.node, Preds: expr.Conjuncts(c.Where)}
+		c.Where = nil
+	}
+	below := sc.node
+	c.Set = make([]expr.Expr, len(t.Columns))
+	if err := b.assignments(oc.Set, t, sc, c.Set); err != nil {
+		return err
+	}
+	if sc.node == plan.Node(base) {
+		return nil
+	}
+	if c.Where != nil {
+		// The subqueries of SET are not to be asked about rows that WHERE
+		// leaves out, so it goes below them.
+		sc.node = replaceNode(sc.node, below, &plan.Filter{In: below, Preds: expr.Conjuncts(c.Where)})
+	}
+	p := &plan.Project{In: sc.node}
+	for i, x := range c.Set {
+		id := -1
+		if x != nil {
+			id = b.column(t.Columns[i].Name, t.Columns[i].Type)
+			p.Exprs, p.Cols = append(p.Exprs, x), append(p.Cols, id)
+		}
+		c.SetCols = append(c.SetCols, id)
+	}
+	c.Query, c.Set, c.Where = p, nil, nil
 	return nil
+}
+
+// replaceNode puts a node in the place of another one, down the left sides of
+// applies.
+func replaceNode(n, old, with plan.Node) plan.Node {
+	if n == old {
+		return with
+	}
+	in := slices.Clone(n.Inputs())
+	if len(in) == 0 {
+		return n
+	}
+	in[0] = replaceNode(in[0], old, with)
+	return n.WithInputs(in)
 }
 
 // assignments binds SET into set, by declared column.
@@ -510,21 +548,42 @@ func (b *binder) returning(list []ast.SelectItem, t *ddl.Table, alias string, w 
 		w.After = append(w.After, id)
 		rel.cols = append(rel.cols, outColumn{name: t.Columns[i].Name, id: id})
 	}
-	sc := &scope{rels: []*relation{rel}, cols: rel.cols, clause: "RETURNING"}
+	base := &plan.Changed{Cols: slices.Clone(w.After), Row: -1}
+	sc := &scope{rels: []*relation{rel}, cols: rel.cols, clause: "RETURNING", node: base}
 	if from != nil {
 		sc.rels = append(sc.rels, from.rels[1:]...)
 		skip := len(from.rels[0].cols)
 		sc.cols = append(slices.Clone(rel.cols), from.cols[skip:]...)
+		for _, r := range from.rels[1:] {
+			for _, c := range r.cols {
+				if !slices.Contains(base.Cols, c.id) {
+					base.Cols = append(base.Cols, c.id)
+				}
+			}
+		}
 	}
 	items, err := b.items(list, sc)
 	if err != nil {
 		return err
 	}
+	p := &plan.Project{In: sc.node}
 	for _, it := range items {
 		x := expr.Resolve(it.x)
-		w.Returning = append(w.Returning, x)
-		b.st.Names = append(b.st.Names, it.name)
-		b.st.Output = append(b.st.Output, b.column(it.name, x.Type()))
+		id := b.column(it.name, x.Type())
+		p.Exprs, p.Cols = append(p.Exprs, x), append(p.Cols, id)
+		b.st.Names, b.st.Output = append(b.st.Names, it.name), append(b.st.Output, id)
+	}
+	if sc.node == plan.Node(base) {
+		w.Returning = p.Exprs
+		return nil
+	}
+	// Subqueries are asked once all rows are changed, and their result is
+	// given in the order of those.
+	base.Row = b.column("row", sqltype.TBigInt)
+	p.In = &plan.Sort{In: sc.node, Keys: []plan.SortKey{{Col: base.Row}}}
+	w.Then = p
+	for _, id := range base.Cols {
+		w.Returning = append(w.Returning, b.col(id))
 	}
 	return nil
 }

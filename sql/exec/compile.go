@@ -22,7 +22,9 @@ type Plan struct {
 	// for values there are with the outer columns of subqueries.
 	params, slots int
 	write         *writer
-	point         *pointPlan
+	// then, when not nil, gives the result of a plan that writes.
+	then  node
+	point *pointPlan
 }
 
 // Compile turns an optimized statement into a Plan.
@@ -38,12 +40,17 @@ func Compile(st *plan.Statement) (*Plan, error) {
 			return nil, err
 		}
 		p.root = root
-		p.slots = c.slots
-		if st.Write.Returning != nil {
-			for _, id := range st.Output {
-				p.out = append(p.out, st.Types[id])
-			}
+		if st.Write.Returning != nil || st.Write.Then != nil {
+			p.out = c.types(st.Output)
 		}
+		if st.Write.Then != nil {
+			n, lay, err := c.node(st.Write.Then)
+			if err != nil {
+				return nil, err
+			}
+			p.then = c.exact(n, lay, st.Output)
+		}
+		p.slots = c.slots
 		return p, nil
 	}
 	p.root = c.exact(root, lay, st.Output)
@@ -181,6 +188,9 @@ func (c *compiler) node(n plan.Node) (node, []int, error) {
 		return c.scan(n)
 	case *plan.Values:
 		return c.values(n)
+	case *plan.Changed:
+		lay := n.Columns()
+		return &changedNode{out: c.types(lay), numbered: n.Row >= 0}, lay, nil
 	case *plan.Filter:
 		in, lay, err := c.node(n.In)
 		if err != nil {

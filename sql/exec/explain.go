@@ -53,6 +53,12 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 	if p.write != nil {
 		what := [...]string{"Insert into", "Update", "Delete from"}[p.write.kind]
 		root = &explained{Step: fmt.Sprintf("%s %s", what, p.write.table.Ident()), Inputs: []*explained{root}}
+		if c := p.write.conflict; c != nil && c.query != nil {
+			root.Inputs = append(root.Inputs, &explained{Step: "On conflict", Inputs: []*explained{explain(c.query, nil)}})
+		}
+		if p.then != nil {
+			root = &explained{Step: "Then", Inputs: []*explained{root, explain(p.then, nil)}}
+		}
 	} else if p.point != nil {
 		root = &explained{Step: "Direct lookup", Inputs: []*explained{root}}
 	}

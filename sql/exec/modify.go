@@ -28,7 +28,9 @@ type writer struct {
 	// returning is evaluated over the row's declared columns as they are
 	// afterwards, then the plan's row.
 	returning []*expr.Program
-	direct    [][]*expr.Program
+	// returned are the types of those.
+	returned []sqltype.Type
+	direct   [][]*expr.Program
 }
 
 // conflict is ON CONFLICT; set and where read the existing row, then the one
@@ -37,6 +39,11 @@ type conflict struct {
 	update bool
 	set    []*expr.Program
 	where  *expr.Program
+	// query, when not nil, stands for both: it gives a row of the new values,
+	// which setAt finds by declared column, or none.
+	query node
+	setAt []int
+	types []sqltype.Type
 }
 
 // maxDirect is up to how many rows of VALUES are written without operators.
@@ -79,8 +86,27 @@ func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) 
 		if out.conflict.where, err = c.program(cf.Where, cl); err != nil {
 			return nil, err
 		}
+		if cf.Query != nil {
+			n, lay, err := c.node(cf.Query)
+			if err != nil {
+				return nil, err
+			}
+			out.conflict.query, out.conflict.types = n, c.types(cl)
+			for _, id := range cf.SetCols {
+				at := -1
+				if id >= 0 {
+					if at, err = position(lay, id); err != nil {
+						return nil, err
+					}
+				}
+				out.conflict.setAt = append(out.conflict.setAt, at)
+			}
+		}
 	}
 	if w.Returning != nil {
+		for _, e := range w.Returning {
+			out.returned = append(out.returned, e.Type())
+		}
 		if out.returning, err = c.programs(w.Returning, slices.Concat(w.After, lay)); err != nil {
 			return nil, err
 		}
@@ -111,15 +137,19 @@ func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*C
 	}
 	m := &modification{w: p.write, r: p.newRun(ctx, env, params), set: &WriteSet{Table: p.write.table}}
 	m.mem.acct = m.r.acct
-	for _, t := range p.out {
+	for _, t := range p.write.returned {
 		m.ret = append(m.ret, vector.NewBuilder(t, 1))
 	}
-	if err := m.run(ctx, p); err != nil {
+	err := m.run(ctx, p)
+	if err == nil && p.then != nil {
+		err = m.then(ctx, p.then)
+	}
+	if err != nil {
 		m.r.acct.end()
 		return nil, err
 	}
 	out := &Changes{Set: m.set, Affected: m.affected, acct: m.r.acct}
-	if p.write.returning != nil {
+	if p.write.returning != nil || p.then != nil {
 		out.Returning = m.returned()
 	}
 	return out, nil
@@ -347,27 +377,71 @@ func (m *modification) resolve(ctx context.Context, row, src sqltype.Row) (done 
 		w.version(old[len(t.Columns)], old[len(t.Columns)+1])
 	}
 	both := slices.Concat(w.Old, row)
-	if cf.where != nil {
-		if ok, err := cf.where.MatchRow(m.r.ectx, both); err != nil || !ok {
-			return true, err // what WHERE leaves out may be met again
-		}
+	if w.New, err = m.assigned(ctx, w.Old, both); w.New == nil || err != nil {
+		return true, err // what WHERE leaves out may be met again
 	}
 	m.note()
-	w.New = slices.Clone(w.Old)
+	if err := m.notNull(w.New); err != nil {
+		return true, err
+	}
+	return true, m.add(w, w.New, src)
+}
+
+// assigned gives the row that ON CONFLICT makes of an existing one; nil when
+// WHERE leaves it out. both is the existing row, then the new one.
+func (m *modification) assigned(ctx context.Context, old, both sqltype.Row) (sqltype.Row, error) {
+	cf := m.w.conflict
+	if cf.query != nil {
+		m.r.changed = []*vector.Batch{vector.FromRow(cf.types, both)}
+		op := m.r.open(cf.query)
+		defer op.Close()
+		b, err := op.Next(ctx)
+		if b == nil || err != nil {
+			return nil, err
+		}
+		row := slices.Clone(old)
+		for i, at := range cf.setAt {
+			if at >= 0 {
+				row[i] = b.Cols[at].Value(b.Row(0)).Clone()
+			}
+		}
+		return row, nil
+	}
+	if cf.where != nil {
+		if ok, err := cf.where.MatchRow(m.r.ectx, both); err != nil || !ok {
+			return nil, err
+		}
+	}
+	row := slices.Clone(old)
 	for i, p := range cf.set {
 		if p == nil {
 			continue
 		}
 		v, err := p.EvalRow(m.r.ectx, both)
 		if err != nil {
-			return true, m.columnError(err, i)
+			return nil, m.columnError(err, i)
 		}
-		w.New[i] = v
+		row[i] = v
 	}
-	if err := m.notNull(w.New); err != nil {
-		return true, err
+	return row, nil
+}
+
+// then runs the query over the changed rows that gives the result.
+func (m *modification) then(ctx context.Context, n node) error {
+	m.flush()
+	m.r.changed, m.batches = m.batches, nil
+	op := m.r.open(n)
+	defer op.Close()
+	for {
+		b, err := op.Next(ctx)
+		if b == nil || err != nil {
+			return err
+		}
+		if err := m.mem.add(int64(b.Size())); err != nil {
+			return err
+		}
+		m.batches = append(m.batches, copyBatch(b))
 	}
-	return true, m.add(w, w.New, src)
 }
 
 // version takes the system columns of the row that was read.

@@ -53,6 +53,9 @@ func (r *Record) Class() Class {
 // comes after it depends on it.
 func (r *Record) Changes() bool {
 	f := strings.Fields(strings.ToLower(r.SQL))
+	if len(f) > 0 && f[0] == "with" {
+		return slices.ContainsFunc(f, func(w string) bool { return w == "(insert" || w == "(update" || w == "(delete" })
+	}
 	return len(f) > 0 && slices.Contains([]string{"insert", "update", "delete", "create", "drop", "alter", "truncate"}, f[0])
 }
 

@@ -27,7 +27,19 @@ type Options struct {
 // depends on the sizes of its tables.
 func Optimize(st *plan.Statement, opts Options) (sized bool) {
 	o := &optimizer{st: st, rows: opts.Rows}
-	n := st.Query
+	st.Query = o.optimize(st.Query, o.required(), opts)
+	if w := st.Write; w != nil && w.Then != nil {
+		w.Then = o.optimize(w.Then, newColSet(st.Output...), opts)
+	}
+	if w := st.Write; w != nil && w.Conflict != nil && w.Conflict.Query != nil {
+		c := w.Conflict
+		c.Query = o.optimize(c.Query, newColSet(c.SetCols...), opts)
+	}
+	return o.sized
+}
+
+// optimize changes a plan of which the columns need are read.
+func (o *optimizer) optimize(n plan.Node, need colSet, opts Options) plan.Node {
 	if !opts.NoPushdown {
 		n = o.fold(n)
 		n = o.inlineCTEs(n)
@@ -36,16 +48,15 @@ func Optimize(st *plan.Statement, opts Options) (sized bool) {
 		n = o.push(n, nil)
 		n = o.orderJoins(n)
 	}
-	n = o.prune(n, o.required())
+	n = o.prune(n, need)
 	if !opts.NoPushdown {
 		n = o.access(n)
 		n = o.order(n)
 		n = o.share(n)
 		// What only ranges and sorts read is not needed any more.
-		n = o.prune(n, o.required())
+		n = o.prune(n, need)
 	}
-	st.Query = n
-	return o.sized
+	return n
 }
 
 type optimizer struct {

@@ -63,6 +63,14 @@ type Values struct {
 	Rows [][]expr.Expr
 }
 
+// Changed gives the rows that the statement has changed, in the order in which
+// it did, as far as Write or Conflict say.
+type Changed struct {
+	Cols []int
+	// Row is a column that counts the rows from 0; -1: none.
+	Row int
+}
+
 // Filter keeps the rows for which every predicate is true.
 type Filter struct {
 	In    Node

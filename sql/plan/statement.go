@@ -62,6 +62,10 @@ type Write struct {
 	// RETURNING.
 	Returning []expr.Expr
 	After     []int
+	// Then, when not nil, is a query that gives the statement's result once
+	// all rows are changed, but from the state before: its Changed gives a row
+	// of Returning for each row that was changed.
+	Then Node
 }
 
 // Conflict is ON CONFLICT. Set and Where see the existing row as Existing and
@@ -73,4 +77,10 @@ type Conflict struct {
 	// Set are the values to assign, by declared column; nil: stays.
 	Set   []expr.Expr
 	Where expr.Expr
+	// Query, where Set or Where hold subqueries, takes their place: its
+	// Changed gives one row, of Existing and Excluded, and it gives one row of
+	// the values to assign, in the columns of SetCols (-1: stays), or none when
+	// WHERE leaves the row out.
+	Query   Node
+	SetCols []int
 }

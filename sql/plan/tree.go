@@ -8,6 +8,14 @@ func (n *Scan) Columns() []int { return n.Cols }
 // Columns are the identities of the columns of the rows.
 func (n *Values) Columns() []int { return n.Cols }
 
+// Columns are the identities of the columns of the rows, then of their number.
+func (n *Changed) Columns() []int {
+	if n.Row < 0 {
+		return n.Cols
+	}
+	return append(slices.Clone(n.Cols), n.Row)
+}
+
 // Columns are the identities of the columns of the rows.
 func (n *Filter) Columns() []int { return n.In.Columns() }
 
@@ -92,6 +100,9 @@ func (n *Scan) Inputs() []Node { return nil }
 func (n *Values) Inputs() []Node { return nil }
 
 // Inputs are the nodes that this one reads.
+func (n *Changed) Inputs() []Node { return nil }
+
+// Inputs are the nodes that this one reads.
 func (n *TableFunc) Inputs() []Node { return nil }
 
 // Inputs are the nodes that this one reads.
@@ -144,6 +155,9 @@ func (n *Scan) WithInputs([]Node) Node { return n }
 
 // WithInputs is a copy over other inputs.
 func (n *Values) WithInputs([]Node) Node { return n }
+
+// WithInputs is a copy over other inputs.
+func (n *Changed) WithInputs([]Node) Node { return n }
 
 // WithInputs is a copy over other inputs.
 func (n *TableFunc) WithInputs([]Node) Node { return n }

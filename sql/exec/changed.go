@@ -1,0 +1,49 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+// changedNode gives the rows that the statement has changed, and their numbers
+// if they are numbered.
+type changedNode struct {
+	out      []sqltype.Type
+	numbered bool
+}
+
+func (n *changedNode) types() []sqltype.Type { return n.out }
+func (n *changedNode) inputs() []node        { return nil }
+func (n *changedNode) label() string         { return "Changed rows" }
+func (n *changedNode) open(r *run) operator  { return &changedOp{n: n, r: r} }
+
+type changedOp struct {
+	n *changedNode
+	r *run
+	// at is the next batch, row the number of its first row.
+	at, row int
+}
+
+func (o *changedOp) Next(ctx context.Context) (*vector.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if o.at >= len(o.r.changed) {
+		return nil, nil
+	}
+	b := o.r.changed[o.at]
+	o.at++
+	if !o.n.numbered {
+		return b, nil
+	}
+	num := vector.NewBuilder(sqltype.TBigInt, b.Len())
+	for i := range b.Len() {
+		num.Append(sqltype.NewBigInt(int64(o.row + i)))
+	}
+	o.row += b.Len()
+	return vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], num.Finish()), b.Len()), nil
+}
+
+func (o *changedOp) Close() { o.at = len(o.r.changed) }
