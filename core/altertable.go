@@ -108,7 +108,11 @@ func (e *Engine) followers(ctx context.Context, plans []*live.Plan, base *ddl.Ta
 		if !ok {
 			return fmt.Errorf("alter %s: a live query has a plan of %T", base.Ident(), p.Origin)
 		}
-		if slices.ContainsFunc(alt.Gone, func(c string) bool { return names(o.query, c) }) {
+		q, _, err := liveQuery(o.text)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(alt.Gone, func(c string) bool { return names(q, c) }) {
 			lost[o.text] = true
 		} else if _, err := e.replan(ctx, p, cat); err != nil {
 			lost[o.text] = true

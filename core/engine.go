@@ -48,6 +48,7 @@ const (
 
 // Engine is an open database. It may be used from several goroutines.
 type Engine struct {
+	plans    livePlans
 	cfg      config.Config
 	log      *slog.Logger
 	lock     *flock.Flock // nil without a data directory

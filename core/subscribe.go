@@ -22,7 +22,6 @@ import (
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/exec"
-	"github.com/kalamdb/kalamdb/sql/parser"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -69,25 +68,16 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) (*live.Su
 // subscription parses the request's text and takes over the options in it.
 // What the request itself says counts more.
 func (s *Session) subscription(req *SubscribeRequest) (*ast.Query, error) {
-	tree, err := parser.Parse(req.SQL)
+	q, options, err := liveQuery(req.SQL)
 	if err != nil {
 		return nil, err
 	}
-	switch x := tree.(type) {
-	case *ast.Query:
-		err = s.checkRequest(req)
-		return x, err
-	case *ast.Subscribe:
-		for i := range x.Options {
-			o := &x.Options[i]
-			if err := subscribeOption(req, o); err != nil {
-				return nil, placed(err, o.Pos, req.SQL)
-			}
+	for i := range options {
+		if err := subscribeOption(req, &options[i]); err != nil {
+			return nil, placed(err, options[i].Pos, req.SQL)
 		}
-		err = s.checkRequest(req)
-		return x.Query, err
 	}
-	return nil, dberr.New(dberr.InvalidSQL, "Only a SELECT or SUBSCRIBE TO can be subscribed to.").At(tree.Position().In(req.SQL))
+	return q, s.checkRequest(req)
 }
 
 func placed(err error, p ast.Pos, sql string) error {
@@ -167,7 +157,7 @@ func (s *Session) checkRequest(req *SubscribeRequest) error {
 }
 
 // prepareLive compiles and authorises a subscription's query.
-func (s *Session) prepareLive(ctx context.Context, state *table.State, text string, q *ast.Query, req *SubscribeRequest, ns ident.NamespaceID) (*sql.LivePlan, error) {
+func (s *Session) prepareLive(ctx context.Context, state *table.State, text string, q *ast.Query, req *SubscribeRequest, ns ident.NamespaceID) (*live.Plan, error) {
 	prep, err := s.e.compiler.Prepare(ctx, sql.Request{Text: text, Statement: q, Namespace: ns, Catalog: state.Catalog, Params: req.Params})
 	if err != nil {
 		return nil, s.withhold(state.Catalog, ns, text, err)
@@ -184,7 +174,7 @@ func (s *Session) prepareLive(ctx context.Context, state *table.State, text stri
 			return nil, dberr.Newf(dberr.Unsupported, "Live query subscriptions not supported on system table %s", t.Ident())
 		}
 	}
-	return prep.Live()
+	return s.e.plans.of(prep, q, liveOrigin{text: text, ns: ns, params: req.Params})
 }
 
 // begin does one try of Subscribe.
@@ -195,14 +185,16 @@ func (s *Session) prepareLive(ctx context.Context, state *table.State, text stri
 func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query, ns ident.NamespaceID) (*live.Subscription, error) {
 	e := s.e
 	now := e.store.Acquire()
-	plan, err := s.prepareLive(ctx, now, req.SQL, q, req, ns)
+	shared, err := s.prepareLive(ctx, now, req.SQL, q, req, ns)
 	now.Release()
 	if err != nil {
 		return nil, err
 	}
+	origin := shared.Origin.(*liveOrigin)
+	plan := origin.plan
 	spec := live.Spec{
 		ID: newLiveID(), Connection: req.Connection, ClientID: req.ID, User: s.principal.User,
-		Plan: livePlan(&liveOrigin{plan, req.SQL, q, ns, req.Params}), Query: req.SQL, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
+		Plan: shared, Query: origin.text, Options: req.Options, Buffer: req.Buffer, Mux: req.Mux, Tag: req.Tag,
 	}
 	if req.CloseOnSlow {
 		spec.OnSlow = live.CloseSlow

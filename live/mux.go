@@ -9,18 +9,27 @@ import (
 // no goroutine for each. Subscriptions registered with the same Mux take turns,
 // one message each.
 //
-// One goroutine reads a Mux. Its list of subscriptions that have something is
-// bounded by their number.
+// One goroutine at a time reads a Mux. Its list of subscriptions that have
+// something is bounded by their number.
 type Mux struct {
-	wake chan struct{}
+	wake  chan struct{}
+	start func()
 
-	mu    sync.Mutex // guards ready and every subscription's listed
+	mu    sync.Mutex // guards what follows and every subscription's listed
 	ready []*Subscription
 	head  int
+	// running is true from the call of start until Poll finds nothing.
+	running bool
 }
 
 // NewMux makes a Mux without subscriptions.
 func NewMux() *Mux { return &Mux{wake: make(chan struct{}, 1)} }
+
+// NewMuxFunc makes a Mux whose reader is there only while there is something to
+// read, so that idle subscriptions need no goroutine. start is called when
+// something has come and nobody reads; it must not wait, and sees to it that
+// somebody calls Poll until that gives nothing, which ends the reader's turn.
+func NewMuxFunc(start func()) *Mux { return &Mux{start: start} }
 
 // Next waits for the next message of any of the subscriptions. When one has
 // ended it gives that subscription once with its *Closed as the error;
@@ -73,6 +82,7 @@ func (m *Mux) take() *Subscription {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.head == len(m.ready) {
+		m.running = false
 		return nil
 	}
 	s := m.ready[m.head]
@@ -80,6 +90,9 @@ func (m *Mux) take() *Subscription {
 	m.head++
 	if m.head == len(m.ready) {
 		m.ready, m.head = m.ready[:0], 0
+		if cap(m.ready) > 16 {
+			m.ready = nil // an idle Mux is small
+		}
 	}
 	s.listed = false
 	return s
@@ -99,7 +112,13 @@ func (m *Mux) put(s *Subscription) {
 		m.ready, m.head = m.ready[:n], 0
 	}
 	m.ready = append(m.ready, s)
+	start := m.start != nil && !m.running
+	m.running = true
 	m.mu.Unlock()
+	if start {
+		m.start()
+		return
+	}
 	select {
 	case m.wake <- struct{}{}:
 	default:

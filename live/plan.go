@@ -10,6 +10,10 @@ import (
 	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
+// SystemColumns is how many columns delivered rows have at most beside those
+// of the query.
+const SystemColumns = 2
+
 // Column is one column of a subscription's rows.
 type Column struct {
 	Name string
@@ -22,7 +26,8 @@ type Column struct {
 type Plan struct {
 	Table *ddl.Table
 	// Columns are the result's columns. Delivered rows have _updated and
-	// _deleted behind them, where the query does not name these itself.
+	// _deleted behind them, where the query does not name these itself; they
+	// are put into the slice's capacity, if it has SystemColumns to spare.
 	Columns []Column
 	// FilterKey is equal for plans of one table whose filters, parameters
 	// included, are the same. Subscriptions share a filter's evaluation by it.
@@ -42,8 +47,9 @@ type Plan struct {
 	// Origin is what the engine made the plan from, for its Source.
 	Origin any
 
-	once sync.Once
-	out  layout
+	once  sync.Once
+	out   layout
+	index []filter.Equality
 }
 
 // layout says how the rows that are delivered are made of a plan's columns
@@ -59,7 +65,11 @@ func (p *Plan) Delivered() []Column { return p.layout().columns }
 
 func (p *Plan) layout() *layout {
 	p.once.Do(func() {
-		p.out = layout{columns: append(make([]Column, 0, len(p.Columns)+2), p.Columns...), updated: -1, deleted: -1}
+		p.index = p.indexable()
+		p.out = layout{columns: p.Columns, updated: -1, deleted: -1}
+		if n := len(p.Columns); cap(p.Columns) < n+SystemColumns {
+			p.out.columns = append(make([]Column, 0, n+SystemColumns), p.Columns...)
+		}
 		named := func(name string) bool {
 			for _, c := range p.Columns {
 				if c.Name == name {
@@ -92,7 +102,7 @@ func (l *layout) system(row sqltype.Row, updated, deleted sqltype.Value) {
 
 // indexable are the equalities that the index may rely on.
 func (p *Plan) indexable() []filter.Equality {
-	out := make([]filter.Equality, 0, len(p.Equal))
+	var out []filter.Equality
 	for _, e := range p.Equal {
 		if e.Ordinal >= 0 && e.Ordinal < len(p.Table.Columns) && filter.Indexable(p.Table.Columns[e.Ordinal].Type.Kind, e.Value.Kind()) {
 			out = append(out, e)

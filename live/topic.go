@@ -81,7 +81,7 @@ func (t *topic) add(h *Hub, s *Subscription) {
 	key := groupKey{p.FilterKey, p.Table.SchemaVersion}
 	g := t.find(key)
 	if g == nil {
-		g = &group{key: key, equal: p.indexable(), at: len(t.list)}
+		g = &group{key: key, equal: p.index, at: len(t.list)}
 		t.list = append(t.list, g)
 		if t.byKey != nil {
 			t.byKey[g.key] = g

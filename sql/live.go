@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -39,10 +40,13 @@ type LivePlan struct {
 	scan    *plan.Scan
 	preds   []expr.Expr
 	outs    []expr.Expr
-	filter  *expr.Program
-	project []*expr.Program
 	types   []sqltype.Type
 	labels  []string
+	compile sync.Once
+	// filter and project are made when the first evaluator is: most live
+	// queries wait for long.
+	filter  *expr.Program
+	project []*expr.Program
 }
 
 // livePlan is what the plan cache keeps for Live: the query taken apart, with
@@ -145,16 +149,11 @@ func (p *Prepared) Live() (*LivePlan, error) {
 	}
 	slices.Sort(keys)
 	l.FilterKey = strings.Join(slices.Compact(keys), " AND ")
-	if len(l.preds) > 0 {
-		l.filter = expr.Compile(l.byOrdinal(expr.And(l.preds...)))
-	}
 	var proj strings.Builder
 	for i, e := range l.outs {
-		x := l.byOrdinal(e)
-		l.project = append(l.project, expr.Compile(x))
 		proj.WriteString(strconv.Quote(l.Columns[i].Name))
 		proj.WriteByte('=')
-		proj.WriteString(plan.Fingerprint(x))
+		proj.WriteString(plan.Fingerprint(l.byOrdinal(e)))
 		proj.WriteByte(';')
 	}
 	l.ProjectionKey = proj.String()
@@ -197,6 +196,14 @@ type LiveEval struct {
 
 // NewEval makes an evaluator.
 func (l *LivePlan) NewEval() *LiveEval {
+	l.compile.Do(func() {
+		if len(l.preds) > 0 {
+			l.filter = expr.Compile(l.byOrdinal(expr.And(l.preds...)))
+		}
+		for _, e := range l.outs {
+			l.project = append(l.project, expr.Compile(l.byOrdinal(e)))
+		}
+	})
 	e := &LiveEval{}
 	if l.filter != nil {
 		e.filter = l.filter.NewEval()

@@ -55,15 +55,21 @@ func serve(addr string, h http.Handler) {
 	os.Exit(1)
 }
 
-// startHelper starts this binary as one of the bare servers.
-func startHelper(b *testing.B, which string) (url string) {
+// freeAddress is one that nobody listens at.
+func freeAddress(b *testing.B) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startHelper starts this binary as one of the bare servers.
+func startHelper(b *testing.B, which string) (url string) {
+	b.Helper()
+	addr := freeAddress(b)
 	exe, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)

@@ -79,9 +79,9 @@ func echoFrames(in *bufio.Reader, out io.Writer, name string) error {
 
 // liveServer starts a server that takes any number of live queries, with a
 // table of messages.
-func liveServer(b *testing.B) *harness.Server {
+func liveServer(b *testing.B, env ...string) *harness.Server {
 	b.Helper()
-	server := harness.Start(b, "KALAMDB_LIVE_MAX_PER_USER=1000000", "KALAMDB_LIVE_MAX_PER_CONNECTION=1000", "KALAMDB_LIVE_PING_INTERVAL=1h", "KALAMDB_LIVE_IDLE_TIMEOUT=2h")
+	server := harness.Start(b, append(env, "KALAMDB_LIVE_MAX_PER_USER=1000000", "KALAMDB_LIVE_MAX_PER_CONNECTION=1000", "KALAMDB_LIVE_PING_INTERVAL=1h", "KALAMDB_LIVE_IDLE_TIMEOUT=2h")...)
 	harness.Exec(b, server.Admin(b), "CREATE NAMESPACE app; CREATE USER TABLE app.messages (id BIGINT PRIMARY KEY, room TEXT, body TEXT)")
 	return server
 }
@@ -338,10 +338,11 @@ func BenchmarkIdleSubscriptions(b *testing.B) {
 	for _, conns := range []int{10_000, 100} {
 		b.Run(fmt.Sprint(conns, " connections"), func(b *testing.B) {
 			for b.Loop() {
-				server := liveServer(b)
+				profiler := freeAddress(b)
+				server := liveServer(b, "KALAMDB_SERVER_PPROF_ADDR="+profiler)
 				warm := dialAll(b, server, names("warm", 100))
 				subscribeAll(b, warm, func(int) []string { return []string{"SELECT * FROM app.messages"} })
-				before := settled(b, server)
+				before, beforeLive := settled(b, server, profiler), reachable(b, server)
 				sockets := dialAll(b, server, names("user", conns))
 				subscribeAll(b, sockets, func(int) []string {
 					queries := make([]string, subscriptions/conns)
@@ -350,8 +351,9 @@ func BenchmarkIdleSubscriptions(b *testing.B) {
 					}
 					return queries
 				})
-				grown := settled(b, server) - before
-				b.ReportMetric(grown*1024/subscriptions, "resident-KB/subscription")
+				after, afterLive := settled(b, server, profiler), reachable(b, server)
+				b.ReportMetric((after-before)*1024/subscriptions, "resident-KB/subscription")
+				b.ReportMetric((afterLive-beforeLive)*1024/subscriptions, "reachable-KB/subscription")
 				server.Kill()
 			}
 			b.ReportMetric(0, "ns/op")
@@ -359,10 +361,39 @@ func BenchmarkIdleSubscriptions(b *testing.B) {
 	}
 }
 
-// settled is the memory in MB that a process holds when its collector has had
-// time to give back what it freed.
-func settled(b *testing.B, server *harness.Server) float64 {
+// reachable is the memory in MB that a server's objects and stacks take, without
+// what its collector keeps in reserve.
+func reachable(b *testing.B, server *harness.Server) float64 {
 	b.Helper()
+	resp, err := http.Get(server.URL + "/metrics")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	sum := 0.0
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if name == "go_memstats_heap_alloc_bytes" || name == "go_memstats_stack_inuse_bytes" {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum / (1 << 20)
+}
+
+// settled is the memory in MB that a process holds when its collector has run
+// and had time to give back what it freed.
+func settled(b *testing.B, server *harness.Server, profiler string) float64 {
+	b.Helper()
+	resp, err := http.Get("http://" + profiler + "/debug/pprof/heap?gc=1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
 	low := residentMB(b, server.PID())
 	for quiet := 0; quiet < 8; quiet++ {
 		time.Sleep(250 * time.Millisecond)
@@ -399,7 +430,6 @@ func BenchmarkWriteBesideSubscriptions(b *testing.B) {
 				}
 				return queries
 			})
-			settled(b, many)
 			servers := []*inserter{newInserter(b, none, "ann"), newInserter(b, many, "ann")}
 			var times [2][]time.Duration
 			for b.Loop() {

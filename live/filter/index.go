@@ -22,13 +22,62 @@ type Index[G comparable] struct {
 	// plain has the filters without an equality: every row may match.
 	plain []G
 	sets  []*columnSet[G]
-	hash  maphash.Hash
 }
 
-// columnSet is the filters whose equalities name the same columns.
+// columnSet is the filters whose equalities name the same columns. While they
+// are few they lie in a list: most users have few of a table.
 type columnSet[G comparable] struct {
 	ordinals []int
-	filters  map[uint64][]G
+	few      []hashed[G]
+	many     map[uint64][]G
+}
+
+type hashed[G comparable] struct {
+	k uint64
+	g G
+}
+
+// maxFew is how many filters a columnSet has before it keeps a map.
+const maxFew = 8
+
+func (s *columnSet[G]) add(k uint64, g G) {
+	if s.many == nil {
+		if s.few = append(s.few, hashed[G]{k, g}); len(s.few) <= maxFew {
+			return
+		}
+		s.many = make(map[uint64][]G)
+		for _, h := range s.few {
+			s.many[h.k] = append(s.many[h.k], h.g)
+		}
+		s.few = nil
+		return
+	}
+	s.many[k] = append(s.many[k], g)
+}
+
+// remove tells whether nothing is left.
+func (s *columnSet[G]) remove(k uint64, g G) (empty bool) {
+	if s.many == nil {
+		s.few = without(s.few, hashed[G]{k, g})
+		return len(s.few) == 0
+	}
+	if left := without(s.many[k], g); len(left) > 0 {
+		s.many[k] = left
+	} else {
+		delete(s.many, k)
+	}
+	return len(s.many) == 0
+}
+
+func (s *columnSet[G]) visit(k uint64, fn func(G)) {
+	for i := range s.few {
+		if s.few[i].k == k {
+			fn(s.few[i].g)
+		}
+	}
+	for _, g := range s.many[k] {
+		fn(g)
+	}
 }
 
 // normalise sorts the equalities by column and keeps one for each: the others
@@ -53,14 +102,13 @@ func (x *Index[G]) Add(eqs []Equality, g G) {
 	}
 	set := x.set(eqs)
 	if set == nil {
-		set = &columnSet[G]{filters: make(map[uint64][]G)}
+		set = &columnSet[G]{}
 		for _, e := range eqs {
 			set.ordinals = append(set.ordinals, e.Ordinal)
 		}
 		x.sets = append(x.sets, set)
 	}
-	k := x.hashOf(eqs)
-	set.filters[k] = append(set.filters[k], g)
+	set.add(hashOf(eqs), g)
 }
 
 // Remove takes a filter out that was put in with the same equalities.
@@ -74,13 +122,7 @@ func (x *Index[G]) Remove(eqs []Equality, g G) {
 	if set == nil {
 		return
 	}
-	k := x.hashOf(eqs)
-	if left := without(set.filters[k], g); len(left) > 0 {
-		set.filters[k] = left
-		return
-	}
-	delete(set.filters, k)
-	if len(set.filters) == 0 {
+	if set.remove(hashOf(eqs), g) {
 		x.sets = slices.DeleteFunc(x.sets, func(s *columnSet[G]) bool { return s == set })
 	}
 }
@@ -105,25 +147,27 @@ func (x *Index[G]) set(eqs []Equality) *columnSet[G] {
 	return nil
 }
 
-func (x *Index[G]) hashOf(eqs []Equality) uint64 {
-	x.hash.SetSeed(seed)
+func hashOf(eqs []Equality) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
 	for _, e := range eqs {
-		e.Value.Hash(&x.hash)
+		e.Value.Hash(&h)
 	}
-	return x.hash.Sum64()
+	return h.Sum64()
 }
 
 // hashRow is the hash of a row's values in the columns; ok is false when one
 // of them is NULL or missing, so that no equality holds.
-func (x *Index[G]) hashRow(ordinals []int, row sqltype.Row) (k uint64, ok bool) {
-	x.hash.SetSeed(seed)
+func hashRow(ordinals []int, row sqltype.Row) (k uint64, ok bool) {
+	var h maphash.Hash
+	h.SetSeed(seed)
 	for _, o := range ordinals {
 		if o >= len(row) || row[o].IsNull() {
 			return 0, false
 		}
-		row[o].Hash(&x.hash)
+		row[o].Hash(&h)
 	}
-	return x.hash.Sum64(), true
+	return h.Sum64(), true
 }
 
 // Visit calls fn once for every filter that one of the two rows can match.
@@ -134,17 +178,13 @@ func (x *Index[G]) Visit(before, after sqltype.Row, fn func(G)) {
 		fn(g)
 	}
 	for _, s := range x.sets {
-		kb, okb := x.hashRow(s.ordinals, before)
-		ka, oka := x.hashRow(s.ordinals, after)
+		kb, okb := hashRow(s.ordinals, before)
+		ka, oka := hashRow(s.ordinals, after)
 		if oka {
-			for _, g := range s.filters[ka] {
-				fn(g)
-			}
+			s.visit(ka, fn)
 		}
 		if okb && (!oka || ka != kb) {
-			for _, g := range s.filters[kb] {
-				fn(g)
-			}
+			s.visit(kb, fn)
 		}
 	}
 }

@@ -56,13 +56,13 @@ type conn struct {
 	out   sync.Mutex // held while a message is written; guards sub.gone
 	frame []byte     // the message that is being written
 
-	mu      sync.Mutex // guards what follows
-	subs    map[string]*sub
-	pumping bool
-	pump    sync.WaitGroup
-	empty   chan struct{} // told when the last of subs goes
-	beat    *time.Timer
-	grant   grant
+	mu    sync.Mutex // guards what follows
+	subs  map[string]*sub
+	ended bool           // nothing more is delivered
+	pump  sync.WaitGroup // of goroutines that deliver
+	empty chan struct{}  // told when the last of subs goes
+	beat  *time.Timer
+	grant grant
 }
 
 // run reads the connection to its end.
@@ -71,8 +71,12 @@ func (c *conn) run() {
 	defer c.end()
 	defer c.recover()
 	c.heartbeat()
-	if c.session == nil && !c.firstMessage() {
-		return
+	if c.session == nil {
+		ok := false
+		c.aside(func() { ok = c.firstMessage() })
+		if !ok {
+			return
+		}
 	}
 	c.watch()
 	c.ws.SetReadLimit(c.srv.limit)
@@ -92,8 +96,20 @@ func (c *conn) run() {
 				return
 			}
 		}
-		c.handle(data, over)
+		c.aside(func() { c.handle(data, over) })
 	}
+}
+
+// aside runs fn on a goroutine of its own and waits for it: what answering a
+// message needs of stack is not kept by the goroutine that mostly waits.
+func (c *conn) aside(fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer c.recover()
+		fn()
+	}()
+	<-done
 }
 
 // recover turns a panic over one message into the end of one connection.
@@ -110,6 +126,7 @@ func (c *conn) recover() {
 func (c *conn) end() {
 	c.cancel(net.ErrClosed)
 	c.mu.Lock()
+	c.ended = true
 	c.beat.Stop()
 	c.grant.stop()
 	subs := make([]*live.Subscription, 0, len(c.subs))

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ var corkBuffers = sync.Pool{New: func() any {
 // many small frames become one write to the network.
 type corkConn struct {
 	net.Conn
+	early []byte // what was read with the handshake and not by it
 
 	mu   sync.Mutex // guards what follows, and the order of writes
 	held int
@@ -55,6 +57,19 @@ func (c *corkConn) flush() error {
 	}
 	c.buf = nil
 	return err
+}
+
+// Read gives what came with the handshake, then what comes. One goroutine
+// reads.
+func (c *corkConn) Read(b []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n, nil
 }
 
 // Write writes b, or keeps it until the release.
@@ -94,6 +109,16 @@ func (w *corkWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errors.New("something was written before the handshake")
 	}
 	w.conn = &corkConn{Conn: conn}
-	// Every message is written under a hold, so a small buffer is enough.
-	return w.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(w.conn, 512)), nil
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, err := rw.Reader.Peek(n)
+		if err != nil {
+			conn.Close()
+			return nil, nil, err
+		}
+		w.conn.early = bytes.Clone(early)
+	}
+	// Most connections are idle, so small buffers are kept instead of those of
+	// net/http: a frame's head is read through one, its payload past it, and
+	// every message is written under a hold.
+	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 256), bufio.NewWriterSize(w.conn, 128)), nil
 }

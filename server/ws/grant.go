@@ -101,9 +101,7 @@ func (c *conn) lose(why error) {
 
 // endFor ends one live query for want of credentials.
 func (c *conn) endFor(s *sub, why error) {
-	select {
-	case <-s.acked:
-	case <-c.ctx.Done():
+	if !c.awaitAck(s) {
 		return
 	}
 	c.closed(s, &live.Closed{Reason: live.ReasonError, Err: why})

@@ -178,8 +178,9 @@ func (s *Server) prepare(r *http.Request) (*conn, error) {
 	}
 	c := &conn{
 		srv: s, id: ident.ConnectionID(wireconv.NewID()), remote: r.RemoteAddr, address: s.o.Auth.Address(r), sessionID: session,
-		actAs: r.Header.Get(wire.HeaderUserID), subs: make(map[string]*sub), mux: live.NewMux(), empty: make(chan struct{}, 1),
+		actAs: r.Header.Get(wire.HeaderUserID), subs: make(map[string]*sub), empty: make(chan struct{}, 1),
 	}
+	c.mux = live.NewMuxFunc(c.wake)
 	if ns := r.Header.Get(wire.HeaderNamespace); ns != "" {
 		if c.namespace, err = ident.ParseNamespace(ns); err != nil {
 			return nil, err

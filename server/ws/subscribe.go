@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,11 +21,12 @@ const maxSubscriptionID = 256
 // sub is one subscription of a connection.
 type sub struct {
 	id string
-	// live is set when the engine has taken the subscription; the
-	// connection's mu guards it. acked is closed when the client has been
-	// told so, or will not be.
+	// live is set when the engine has taken the subscription, and acked when
+	// the client has been told so, or will not be; who cannot wait for that
+	// otherwise puts a channel into ack. The connection's mu guards them.
 	live  *live.Subscription
-	acked chan struct{}
+	acked bool
+	ack   chan struct{}
 	// gone is set when the client was told, or told us, that it is over: no
 	// more frames of it are sent. The connection's out guards it.
 	gone bool
@@ -54,16 +56,12 @@ func (c *conn) subscribe(in *wire.Subscription) {
 		return
 	}
 	c.subs[s.id] = s
-	if !c.pumping {
-		c.pumping = true
-		c.pump.Go(c.deliverAll)
-	}
 	c.mu.Unlock()
 
 	sub, err := c.session.Subscribe(c.ctx, req)
 	if err != nil {
 		c.drop(s)
-		close(s.acked)
+		c.acknowledged(s)
 		var st *core.StatementError
 		if errors.As(err, &st) {
 			err = st.Err
@@ -75,9 +73,40 @@ func (c *conn) subscribe(in *wire.Subscription) {
 	s.live = sub
 	c.mu.Unlock()
 	c.send(func(b []byte) []byte { return appendAck(b, s, sub) })
-	close(s.acked)
+	c.acknowledged(s)
 	if why := c.over(); why != nil {
 		c.endFor(s, why) // it came just too late to be ended with the others
+	}
+}
+
+// acknowledged lets the messages of a subscription go to the client.
+func (c *conn) acknowledged(s *sub) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.acked = true
+	if s.ack != nil {
+		close(s.ack)
+	}
+}
+
+// awaitAck waits until a subscription is acknowledged; false: the connection
+// has ended.
+func (c *conn) awaitAck(s *sub) bool {
+	c.mu.Lock()
+	if s.acked {
+		c.mu.Unlock()
+		return true
+	}
+	if s.ack == nil {
+		s.ack = make(chan struct{})
+	}
+	ack := s.ack
+	c.mu.Unlock()
+	select {
+	case <-ack:
+		return true
+	case <-c.ctx.Done():
+		return false
 	}
 }
 
@@ -101,8 +130,9 @@ func (c *conn) newSub(in *wire.Subscription) (*sub, core.SubscribeRequest, error
 			return nil, req, err
 		}
 	}
-	s := &sub{id: in.ID, acked: make(chan struct{})}
-	s.member = append(wireconv.AppendString([]byte(`"subscription_id":`), in.ID), ',')
+	s := &sub{id: in.ID}
+	var buf [128]byte
+	s.member = bytes.Clone(append(wireconv.AppendString(append(buf[:0], `"subscription_id":`...), in.ID), ','))
 	req.Tag = s
 	o := in.Options
 	if o == nil {
@@ -193,18 +223,22 @@ func (c *conn) closeSubs() {
 // maxBurst is how many messages are put into one write at most.
 const maxBurst = 256
 
-// deliverAll writes what the connection's live queries bring until it ends.
+// wake starts the delivery of what the connection's live queries have; it
+// goes on until there is nothing more.
+func (c *conn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		c.pump.Go(c.deliverAll)
+	}
+}
+
+// deliverAll writes what the connection's live queries bring until they have
+// nothing more.
 func (c *conn) deliverAll() {
 	defer c.recover()
-	for {
-		s, msg, err := c.mux.Next(c.ctx)
-		if s == nil {
-			if err != nil && c.ctx.Err() == nil {
-				c.log.Error("live queries of a connection cannot be read", "error", err)
-				c.abort()
-			}
-			return
-		}
+	s, msg, err := c.mux.Poll(c.ctx)
+	for s != nil {
 		c.cork.hold()
 		for range maxBurst {
 			c.deliver(s, msg, err)
@@ -216,9 +250,10 @@ func (c *conn) deliverAll() {
 			c.broken(e)
 			return
 		}
-		if s != nil {
-			c.deliver(s, msg, err)
-		}
+	}
+	if err != nil && c.ctx.Err() == nil {
+		c.log.Error("live queries of a connection cannot be read", "error", err)
+		c.abort()
 	}
 }
 
@@ -226,9 +261,7 @@ func (c *conn) deliverAll() {
 func (c *conn) deliver(ls *live.Subscription, msg live.Message, err error) {
 	s := ls.Tag().(*sub)
 	// The reading goroutine acknowledges it first.
-	select {
-	case <-s.acked:
-	case <-c.ctx.Done():
+	if !c.awaitAck(s) {
 		return
 	}
 	if err != nil {
