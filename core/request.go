@@ -32,6 +32,10 @@ type Request struct {
 	// Namespace is the current namespace of this request; empty: the
 	// session's, which USE sets.
 	Namespace ident.NamespaceID
+	// SkipDamaged makes queries leave out files that are damaged or missing,
+	// instead of failing; their answers name the files. It is not for
+	// statements that change rows.
+	SkipDamaged bool
 	// Deadline ends whatever still runs; zero: nothing but the context does.
 	// It costs less than a context's deadline, which makes a timer.
 	Deadline time.Time

@@ -61,7 +61,7 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		ns = s.state.Namespace()
 	}
 	if text, ok := lone(req.SQL); ok {
-		st := statement{s: s, text: text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline}
+		st := statement{s: s, text: text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, sound: req.SkipDamaged}
 		if err := st.run(ctx); err != nil {
 			return failure(parser.Piece{Text: text, Line: 1, Column: 1}, 1, err)
 		}
@@ -69,7 +69,7 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 	}
 	n := 0
 	for piece, err := range parser.Split(req.SQL) {
-		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline}
+		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, sound: req.SkipDamaged}
 		if params != nil {
 			st.params = params[n]
 		}

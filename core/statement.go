@@ -39,6 +39,8 @@ type statement struct {
 	start     time.Time
 	// deadline is the request's, or zero.
 	deadline time.Time
+	// sound says that queries leave out damaged files.
+	sound bool
 	// elapsed is how long it took, once that is known.
 	elapsed time.Duration
 
@@ -170,7 +172,11 @@ func (st *statement) environment(state *table.State, now time.Time) *exec.Env {
 
 // query runs a SELECT and its like.
 func (st *statement) query(ctx context.Context, state *table.State, prep *sql.Prepared) error {
-	rows, err := prep.Query(ctx, st.environment(state, st.start))
+	env := st.environment(state, st.start)
+	if st.sound {
+		st.view.Sound = &table.Sound{}
+	}
+	rows, err := prep.Query(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -180,7 +186,19 @@ func (st *statement) query(ctx context.Context, state *table.State, prep *sql.Pr
 		return err
 	}
 	st.elapsed = time.Since(st.start)
-	return st.sink.End(Outcome{HasRows: true, RowCount: n, Elapsed: st.elapsed})
+	return st.sink.End(Outcome{HasRows: true, RowCount: n, Message: st.leftOut(), Elapsed: st.elapsed})
+}
+
+// leftOut says which damaged files a query has left out; nothing for none.
+func (st *statement) leftOut() string {
+	if st.view.Sound == nil {
+		return ""
+	}
+	files := st.view.Sound.LeftOut()
+	if len(files) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s damaged or missing, and left out: %s", plural(int64(len(files)), "file"), strings.Join(files, ", "))
 }
 
 // give streams rows to the sink. The first batch is read before the sink hears

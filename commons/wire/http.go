@@ -45,6 +45,9 @@ type SQLOptions struct {
 	// Int64 is "number" (the default) or "string", for readers whose numbers
 	// have 53 bits.
 	Int64 string `json:"int64,omitempty"`
+	// Damaged is "error" (the default) or "skip": queries leave out files that
+	// are damaged or missing, and their message names them.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 // Values of SQLResponse.Status.

@@ -213,7 +213,7 @@ func (s *Store) UserStats(ctx context.Context, st *State, t *ddl.Table, user ide
 	if !ok {
 		return out, fmt.Errorf("count rows of %s: it is not stored", t.Ident())
 	}
-	l, err := src.coldList()
+	l, err := src.coldList(ctx)
 	if err != nil {
 		return out, err
 	}

@@ -74,7 +74,7 @@ func (f *fixture) wantImage(user ident.UserID, t *ddl.Table) *image {
 			f.Fatal(err)
 		}
 		s := src.(*storedTable)
-		l, err := s.coldList()
+		l, err := s.coldList(context.Background())
 		if err != nil || l == nil {
 			f.Fatal("no cold rows", err)
 		}

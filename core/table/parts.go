@@ -44,7 +44,7 @@ func (s *storedTable) ScanParts(ctx context.Context, req exec.ScanRequest, n int
 }
 
 func (s *storedTable) scanParts(ctx context.Context, req exec.ScanRequest, n int, sizes partSizes) ([]exec.Scanner, error) {
-	l, err := s.coldList()
+	l, err := s.coldList(ctx)
 	if err != nil || l != nil && len(req.Columns) == 0 && req.Ranges == nil {
 		return nil, err
 	}

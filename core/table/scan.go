@@ -48,7 +48,7 @@ func (s *storedTable) Get(ctx context.Context, key sqltype.Row, cols []int, dele
 
 // readCold is Get where the hot tier has nothing.
 func (s *storedTable) readCold(ctx context.Context, key []byte, cols []int, deleted bool, dst sqltype.Row) (bool, error) {
-	l, err := s.coldList()
+	l, err := s.coldList(ctx)
 	if err != nil || !l.reaches(key) {
 		return false, err
 	}
@@ -70,10 +70,15 @@ func (s *storedTable) readCold(ctx context.Context, key []byte, cols []int, dele
 }
 
 // coldList is the partition's segments; nil: there are none.
-func (s *storedTable) coldList() (*coldList, error) {
+func (s *storedTable) coldList(ctx context.Context) (*coldList, error) {
 	l, err := s.v.Store.cold(s.v.State, s.t.ID, s.p)
 	if err != nil {
 		return nil, s.damaged(err)
+	}
+	if so := s.v.Sound; so != nil && l != nil {
+		if l, err = so.list(ctx, s.v.Store, s.p, l); err != nil {
+			return nil, s.damaged(err)
+		}
 	}
 	if l != nil && len(l.entries) == 0 {
 		return nil, nil
@@ -121,7 +126,7 @@ func (s *storedTable) damaged(err error) error {
 // ranges of bytes, and a scan in key order needs no sort. It never leaves the
 // partition that the view opened.
 func (s *storedTable) Scan(ctx context.Context, req exec.ScanRequest) (exec.Scanner, error) {
-	l, err := s.coldList()
+	l, err := s.coldList(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,8 @@ type View struct {
 	Now time.Time
 	// System opens the server's own tables; nil: there are none.
 	System System
+	// Sound, if there is one, leaves out damaged files. Reset takes it away.
+	Sound *Sound
 
 	// first is where the first stored table is put, mostly the only one.
 	first storedTable
@@ -41,7 +43,7 @@ var _ exec.Snapshot = (*View)(nil)
 // Reset makes the view one of another state. Tables that were opened from it
 // are no longer of use.
 func (v *View) Reset(s *Store, st *State, user ident.UserID, now time.Time, system System) {
-	v.Store, v.State, v.User, v.Now, v.System = s, st, user, now, system
+	v.Store, v.State, v.User, v.Now, v.System, v.Sound = s, st, user, now, system, nil
 	v.used.Store(false)
 }
 

@@ -140,7 +140,7 @@ func (h *Handler) readSQL(w http.ResponseWriter, r *http.Request, a *answer) (co
 		return core.Request{}, err
 	}
 	a.request, a.format = in.SQL, in.Format
-	req := core.Request{SQL: in.SQL, Params: in.Params}
+	req := core.Request{SQL: in.SQL, Params: in.Params, SkipDamaged: in.SkipDamaged}
 	ns := in.Namespace
 	if ns == "" {
 		ns = first(r.Header[headerNamespace])

@@ -17,6 +17,8 @@ type Request struct {
 	Params    []sqltype.Value
 	Namespace string
 	Format    Format
+	// SkipDamaged asks to leave out damaged files.
+	SkipDamaged bool
 }
 
 // ReadRequest reads a body, which must be valid UTF-8. Nothing in the result
@@ -50,6 +52,15 @@ func decodeRequest(body []byte) (req Request, err error) {
 	req = Request{SQL: in.SQL, Namespace: in.NamespaceID}
 	if req.Format, err = formatOf(in.Options); err != nil {
 		return req, err
+	}
+	if o := in.Options; o != nil {
+		switch o.Damaged {
+		case "", "error":
+		case "skip":
+			req.SkipDamaged = true
+		default:
+			return req, dberr.Newf(dberr.InvalidSQL, "options.damaged is %q; it must be error or skip.", o.Damaged)
+		}
 	}
 	req.Params, err = Params(in.Params)
 	return req, err
