@@ -36,7 +36,8 @@ const (
 	maxHeader = 64 << 10
 	// cancelGrace is what cancelled statements get to end.
 	cancelGrace = 2 * time.Second
-	// farewell is what clients of live queries get to take what is queued.
+	// farewell is what clients of live queries get to take what is queued, and
+	// the least that flushing gets.
 	farewell = 3 * time.Second
 	// lastAnswers is what the last bytes of finished answers get.
 	lastAnswers = 500 * time.Millisecond
@@ -92,7 +93,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			s.cancel(err)
-			s.closeAll(ctx)
+			s.closeAll(ctx, time.Now())
 		}
 	}()
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {
@@ -195,6 +196,9 @@ func (s *Server) URL() string {
 // Engine is the database, for tests that look behind the interfaces.
 func (s *Server) Engine() *core.Engine { return s.engine }
 
+// Running is how many requests run statements now.
+func (s *Server) Running() int64 { return s.admission.Running() }
+
 // Failed gives the error when the server stops answering by itself.
 func (s *Server) Failed() <-chan error { return s.served }
 
@@ -202,7 +206,8 @@ func (s *Server) Failed() <-chan error { return s.served }
 // what is running earlier than the configuration does; the data is closed
 // properly in any case.
 func (s *Server) Stop(ctx context.Context) error {
-	wait, done := context.WithTimeout(ctx, s.cfg.Server.ShutdownTimeout.Std())
+	until := time.Now().Add(s.cfg.Server.ShutdownTimeout.Std())
+	wait, done := context.WithDeadline(ctx, until)
 	defer done()
 	var errs []error
 	if err := s.handler.Drain(wait); err != nil {
@@ -214,11 +219,15 @@ func (s *Server) Stop(ctx context.Context) error {
 			errs = append(errs, errors.New("stop: statements were still running"))
 		}
 	}
-	return errors.Join(append(errs, s.closeAll(ctx))...)
+	if wait.Err() != nil {
+		until = time.Now() // the caller does not want to wait
+	}
+	return errors.Join(append(errs, s.closeAll(ctx, until))...)
 }
 
-// closeAll closes what is open, the last opened first.
-func (s *Server) closeAll(ctx context.Context) error {
+// closeAll closes what is open, the last opened first. Until then, or for a
+// moment at least, tables are flushed.
+func (s *Server) closeAll(ctx context.Context, until time.Time) error {
 	var errs []error
 	if s.engine != nil {
 		endLiveQueries(s.engine)
@@ -245,7 +254,12 @@ func (s *Server) closeAll(ctx context.Context) error {
 		errs = append(errs, s.listener.Close())
 	}
 	if s.engine != nil {
-		if err := s.engine.Close(late); err != nil {
+		if soon := time.Now().Add(farewell); until.Before(soon) {
+			until = soon
+		}
+		rest, done := context.WithDeadline(context.WithoutCancel(ctx), until)
+		defer done()
+		if err := s.engine.Close(rest); err != nil {
 			errs = append(errs, fmt.Errorf("close engine: %w", err))
 		}
 	}

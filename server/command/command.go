@@ -221,12 +221,16 @@ func (c *commands) serve(ctx *cli.Context) error {
 				continue // it was read a moment ago
 			}
 			cancel() // opening a large database may take a while
-			if err = <-started; err == nil {
-				err = s.Stop(ctx.Context)
-			} else if errors.Is(err, context.Canceled) {
-				err = nil
-			}
-			return c.exit(err)
+			return c.exit(c.unlessAgain(signals, func() error {
+				err := <-started
+				switch {
+				case err == nil:
+					return s.Stop(ctx.Context)
+				case errors.Is(err, context.Canceled):
+					return nil
+				}
+				return err
+			}))
 		}
 	}
 	if err != nil {
@@ -249,25 +253,31 @@ func (c *commands) serve(ctx *cli.Context) error {
 			log.Info("stopping; a second signal ends the server at once", "signal", sig.String())
 		case err := <-s.Failed():
 			log.Error("the listener failed", "error", err)
-			return c.exit(errors.Join(err, s.Stop(ctx.Context)))
+			return c.exit(errors.Join(err, c.unlessAgain(signals, func() error { return s.Stop(ctx.Context) })))
 		}
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- s.Stop(ctx.Context) }()
-	for stopping := true; stopping; {
+	err = c.unlessAgain(signals, func() error { return s.Stop(ctx.Context) })
+	if err == nil {
+		log.Info("stopped")
+	}
+	return c.exit(err)
+}
+
+// unlessAgain runs the end of the server; another signal ends the process at
+// once.
+func (c *commands) unlessAgain(signals <-chan os.Signal, end func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	for {
 		select {
-		case err = <-stopped:
-			stopping = false
+		case err := <-ended:
+			return err
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				c.env.Exit(ExitInterrupt) // comes back in tests only
 			}
 		}
 	}
-	if err == nil {
-		log.Info("stopped")
-	}
-	return c.exit(err)
 }
 
 // exit gives an error its exit code.

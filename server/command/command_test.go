@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -164,5 +165,73 @@ func TestExitCodes(t *testing.T) {
 	}
 	if code, _, errs := run(t); code != ExitData {
 		t.Error(code, errs)
+	}
+}
+
+// TestSecondSignal stops a server that has a statement running, and does not
+// wait for it.
+func TestSecondSignal(t *testing.T) {
+	setup(t)
+	t.Setenv("KALAMDB_SERVER_SHUTDOWN_TIMEOUT", "2s")
+	signals := make(chan os.Signal, 1)
+	exits := make(chan int, 2)
+	var log buffer
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Exit: func(code int) { exits <- code }, Started: func(s *app.Server) {
+		wg.Go(func() {
+			defer http.DefaultClient.CloseIdleConnections()
+			sql := "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000) b"
+			res, err := http.Post(s.URL()+"/v1/api/sql", "application/json", strings.NewReader(`{"sql":"`+sql+`"}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("the statement that is in the way ends with %s", res.Status)
+			}
+		})
+		wg.Go(func() {
+			await(t, func() bool { return s.Running() == 1 })
+			signals <- syscall.SIGHUP // ends nothing
+			signals <- syscall.SIGTERM
+			await(t, func() bool { return statusOf(s.URL()+"/v1/health") == http.StatusServiceUnavailable })
+			if got := statusOf(s.URL() + "/v1/api/sql"); got != http.StatusMethodNotAllowed {
+				t.Errorf("the listener is closed before the statements have ended: %d", got)
+			}
+			select {
+			case code := <-exits:
+				t.Errorf("one signal ends the process at once with %d", code)
+			default:
+			}
+			signals <- syscall.SIGHUP
+			signals <- os.Interrupt
+		})
+	}})
+	if got := <-exits; got != ExitInterrupt {
+		t.Errorf("the second signal ends the process with %d", got)
+	}
+	// Here the exit came back, and the statement was cancelled in its time.
+	if code != ExitOK || !strings.Contains(log.String(), "statements still run at the end of shutdown_timeout") {
+		t.Errorf("%d: %s", code, log.String())
+	}
+}
+
+func statusOf(url string) int {
+	res, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+func await(t *testing.T, holds func() bool) {
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("it does not come")
+			return
+		}
 	}
 }
