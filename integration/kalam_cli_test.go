@@ -646,9 +646,9 @@ func TestCliColorOutputToggle(t *testing.T) {
 	}
 }
 
-// TestCliSubscriptionLastRows is story 9, scenario 2 through the command line:
-// the newest rows come before the changes, by the configuration or the
-// statement.
+// TestCliSubscriptionLastRows is story 0 with story 9, scenario 2: through the
+// command line, too, the newest rows come before the changes, by the
+// configuration or the statement.
 func TestCliSubscriptionLastRows(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, cliTable)
