@@ -499,7 +499,10 @@ func (b *binder) joinWithSubquery(t *ast.Join, l, r, out *fromItem, lateral bool
 		}
 		kind, outer, inner = plan.ApplyLeft, r, l
 	case ast.FullJoin:
-		return nil, b.unsupported(t, "a FULL JOIN with a subquery in its condition")
+		if lateral {
+			return nil, b.errorf(t, dberr.InvalidSQL, "the combining JOIN type must be INNER or LEFT for a LATERAL reference").WithState("42P10")
+		}
+		return b.fullJoinWithSubquery(t, l, r, around)
 	}
 	sc := &scope{parent: &scope{parent: around, rels: outer.rels, cols: outer.cols}, rels: inner.rels, cols: inner.cols, node: inner.node, clause: "JOIN conditions"}
 	cond, err := b.condition(t.On, sc, "JOIN/ON")
