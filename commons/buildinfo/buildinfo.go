@@ -1,6 +1,6 @@
 // Package buildinfo tells which version of the code runs. Release builds set
 // the variables with -ldflags -X; other builds read what the Go toolchain
-// recorded.
+// recorded, or the working tree that they were built from.
 package buildinfo
 
 import "runtime/debug"
@@ -28,6 +28,12 @@ func Get() Info {
 			if s.Key == "vcs.revision" {
 				in.Commit = s.Value
 			}
+		}
+	}
+	if in.Branch == "" {
+		branch, commit := source()
+		if in.Branch = branch; in.Commit == "" {
+			in.Commit = commit
 		}
 	}
 	if in.Version == "" {

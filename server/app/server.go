@@ -165,7 +165,7 @@ func (s *Server) announce(ctx context.Context) {
 		"url", s.URL(), "data", data, "backend", s.cfg.Store.Backend,
 	}
 	if size, err := s.engine.Size(ctx); err == nil {
-		attrs = append(attrs, "data_bytes", size)
+		attrs = append(attrs, "data_bytes", size, "cold_bytes", s.engine.Stats().Tables.Bytes)
 	}
 	s.log.Info("kalamdb-server is ready", attrs...)
 	if ip := net.ParseIP(s.cfg.Server.Host); ip != nil && !ip.IsLoopback() && s.cfg.Server.TLSCert == "" {

@@ -1,7 +1,10 @@
 package debug
 
 import (
+	"flag"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -93,5 +96,52 @@ func BenchmarkStatement(b *testing.B) {
 	for b.Loop() {
 		m.Statement("SELECT * FROM app.t WHERE id = $1", time.Millisecond)
 		m.Request("/v1/api/sql", 200)
+	}
+}
+
+var rewrite = flag.Bool("rewrite", false, "write docs/architecture/metrics.md")
+
+// TestMetricsReference holds docs/architecture/metrics.md against the code:
+// every metric of ours with its type, labels and meaning.
+func TestMetricsReference(t *testing.T) {
+	m := NewMetrics(buildinfo.Info{}, func() Figures { return Figures{Engine: &core.Stats{}} })
+	m.Request("/v1/api/sql", 200)
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString(`# Metrics
+
+<!-- Generated from server/debug by: go test ./server/debug -rewrite -->
+
+` + "`GET /metrics`" + ` in Prometheus' format: for callers on this machine and the roles ` + "`service` and `admin`, for everybody with `metrics.public`, for nobody with `metrics.enabled = false`" + `. Beside these there are those of the Go runtime (` + "`go_…`" + `) and of the process (` + "`process_…`" + `).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`)
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "kalamdb_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+	}
+	const page = "../../docs/architecture/metrics.md"
+	if *rewrite {
+		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Errorf("%s is not what the code says; go test ./server/debug -rewrite writes it", page)
 	}
 }
