@@ -35,6 +35,12 @@ build: ## build bin/kalamdb-server and bin/kalam-cli
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kalamdb-server ./server
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kalam-cli ./cli/cmd/kalam-cli
 
+.PHONY: js
+js: ## build link/js/dist: the client for browsers and Node.js
+	mkdir -p link/js/dist
+	GOOS=js GOARCH=wasm go build -trimpath -ldflags '-s -w' -o link/js/dist/kalamdb.wasm ./link/js/wasm
+	cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" link/js/dist/
+
 .PHONY: test
 test: ## run every module's tests
 	go test -timeout 10m $(PACKAGES)

@@ -17,6 +17,9 @@ const tracesRequests = true
 // headersOnHandshake tells that a WebSocket handshake can carry credentials.
 const headersOnHandshake = true
 
+// namesItself tells whether the program may set the User-Agent header.
+const namesItself = true
+
 func newTransport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

@@ -147,7 +147,9 @@ func drain(resp *http.Response) { io.CopyN(io.Discard, resp.Body, 4<<10) }
 // header makes the headers that every request and handshake carries.
 func (c *Client) header(ctx context.Context, refresh bool) (http.Header, error) {
 	h := http.Header{}
-	h.Set("User-Agent", c.set.userAgent)
+	if namesItself {
+		h.Set("User-Agent", c.set.userAgent)
+	}
 	tok, err := c.token(ctx, refresh)
 	if err != nil {
 		return nil, err
