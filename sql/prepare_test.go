@@ -60,6 +60,7 @@ func TestParameters(t *testing.T) {
 		{"timestamp", "SELECT * FROM msg WHERE at > $1", []sqltype.Value{text("2025-10-21T10:00:00Z")}, "", ""},
 		{"bad timestamp", "SELECT * FROM msg WHERE at > $1", []sqltype.Value{text("soon")}, dberr.TypeMismatch, `column "at": expected TIMESTAMP`},
 		{"text that is no JSON", "SELECT $1::json", []sqltype.Value{text("{broken")}, dberr.InvalidJSON, "JSON"},
+		{"text that is no base64", "SELECT $1::bytes", []sqltype.Value{text("a")}, dberr.TypeMismatch, "parameter $1: the text for BYTES is not base64"},
 		{"null", "SELECT * FROM msg WHERE room = $1", []sqltype.Value{sqltype.Null()}, "", ""},
 		{"too few", "SELECT * FROM msg WHERE id = $1 AND n = $2", []sqltype.Value{num(1)}, dberr.ParameterMismatch, "parameter mismatch: the statement has 2 parameters, but 1 values were given"},
 		{"none given beside a literal", "SELECT * FROM msg WHERE id = $1 LIMIT 5", nil, dberr.ParameterMismatch, "the statement has 1 parameters, but 0 values"},
@@ -88,6 +89,27 @@ func TestParameters(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBytesParameters holds the two ways to write a BYTES parameter, and that
+// literals are written as PostgreSQL's.
+func TestBytesParameters(t *testing.T) {
+	db := newDB(t, sql.Options{})
+	hex := func(query string, params ...sqltype.Value) string {
+		r, err := db.Exec(t.Context(), query, params...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Rows[0][0].Str()
+	}
+	for given, want := range map[string]string{"AQL/": "0102ff", `\x0102ff`: "0102ff", "": ""} {
+		if got := hex("SELECT encode($1::bytes, 'hex')", sqltype.NewText(given)); got != want {
+			t.Errorf("%q is %s, want %s", given, got, want)
+		}
+	}
+	if got := hex("SELECT encode('AQL/'::bytes, 'hex')"); got != "41514c2f" {
+		t.Errorf("the literal is %s", got)
 	}
 }
 

@@ -2,7 +2,9 @@ package sql
 
 import (
 	"context"
+	"encoding/base64"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -121,6 +123,16 @@ func (c *compiled) param(i int, v sqltype.Value) (sqltype.Value, error) {
 	t := c.paramTypes[i]
 	if t.Kind == sqltype.Unknown || v.IsNull() || v.Kind() == t.Kind {
 		return v, nil
+	}
+	if t.Kind == sqltype.Bytes && v.Kind() == sqltype.Text && !strings.HasPrefix(v.Str(), `\x`) {
+		// As results give bytes; PostgreSQL's way of writing them is for
+		// literals.
+		b, err := base64.StdEncoding.DecodeString(v.Str())
+		if err != nil {
+			return v, c.nameColumn(i, dberr.Newf(dberr.TypeMismatch, "parameter $%d: the text for BYTES is not base64", i+1)).
+				WithHint(`Pass base64, or hexadecimal digits behind \x.`)
+		}
+		return sqltype.NewBytes(b), nil
 	}
 	column, named := c.paramColumns[i+1]
 	k := v.Kind()

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,29 +15,13 @@ import (
 )
 
 // Binary finds redis-server: the one that KALAMDB_TEST_REDIS names, or one in
-// the search path. With KALAMDB_TEST_INSTALL=1 it installs Debian's package
-// when there is none.
+// the search path.
 func Binary() (string, error) {
 	if p := os.Getenv("KALAMDB_TEST_REDIS"); p != "" {
 		return p, nil
 	}
-	return found()
-}
-
-var found = sync.OnceValues(func() (string, error) {
-	p, err := exec.LookPath("redis-server")
-	if err == nil || os.Getenv("KALAMDB_TEST_INSTALL") != "1" {
-		return p, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", "apt-get update && apt-get install -y --no-install-recommends redis-server")
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("install redis-server: %w\n%s", err, out)
-	}
 	return exec.LookPath("redis-server")
-})
+}
 
 // Server is a Redis process with its own folder.
 type Server struct {
@@ -78,7 +61,7 @@ func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	if _, err := Binary(); err != nil {
 		t.Skipf("skipped: everything about the redis backend, as there is no redis-server (%v); "+
-			"install Debian's package redis-server, or set KALAMDB_TEST_INSTALL=1", err)
+			"install Debian's package redis-server", err)
 	}
 	s, err := New(args...)
 	if err != nil {
