@@ -82,7 +82,7 @@ func TestQueriesAgreeWithPostgres(t *testing.T) {
 // round makes a schema and compares queries over it.
 func (s *session) round(ctx context.Context, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
-	schema := query.NewSchema(r, r.IntN(5) == 0)
+	schema := query.NewSchema(r, r.IntN(10) == 0)
 	if r.IntN(12) == 0 {
 		schema.Tables[0].Large(2500)
 	}

@@ -20,6 +20,9 @@ const (
 	// sides refuse it as KalamDB did, with another piece taken out both refuse
 	// it as the other did.
 	twoFaults = "proven: the statement has two faults"
+	// twoRows: two rows fail in different ways. Over one row alone both sides
+	// refuse the statement as KalamDB did, over another as the other did.
+	twoRows = "proven: two rows fail in different ways"
 )
 
 // plans are settings that make PostgreSQL compute the same statement in
@@ -44,14 +47,19 @@ func dataError(e *engine.Error) bool {
 // prove looks for a proof that a difference is PostgreSQL's freedom and not a
 // fault. It gives the proof's name, "" without one. The statement may be
 // repeated on both sides at will.
-func (s *session) prove(ctx context.Context, root *query.Node, ordered bool, d *Difference) string {
+func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) string {
 	pg, ok := s.theirs.(*engine.Postgres)
 	if !ok || d.Kind == Panic || d.Kind == OtherTypes {
 		return ""
 	}
-	sql := root.String()
-	if d.Kind == OtherState && s.provesTwoFaults(ctx, root, d) {
-		return twoFaults
+	sql := q.Root.String()
+	if d.Kind == OtherState {
+		switch {
+		case dataError(d.Ours.Err) && dataError(d.Theirs.Err) && q.Of != nil && s.provesTwoRows(ctx, q, d):
+			return twoRows
+		case s.provesTwoFaults(ctx, q.Root, d):
+			return twoFaults
+		}
 	}
 	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) {
 		if r := pg.Exec(ctx, "EXPLAIN "+sql); r.Err != nil && r.Err.State == d.Theirs.Err.State {
@@ -64,12 +72,31 @@ func (s *session) prove(ctx context.Context, root *query.Node, ordered bool, d *
 			if other.Err != nil && other.Err.State == "57014" {
 				continue
 			}
-			if compare(d.Ours, other, ordered) == "" {
+			if compare(d.Ours, other, q.Ordered) == "" {
 				return otherPlan
 			}
 		}
 	}
 	return ""
+}
+
+// provesTwoRows runs a statement over each row of its table.
+func (s *session) provesTwoRows(ctx context.Context, q *query.Query, d *Difference) bool {
+	ours, theirs := false, false
+	ids := q.Of.IDs()
+	for _, id := range ids[:min(len(ids), mostPieces)] {
+		one := q.Root.String() + " WHERE " + q.Key + " = " + id
+		a, b := s.ours.Exec(ctx, one), s.theirs.Exec(ctx, one)
+		if a.Err == nil || b.Err == nil || a.Err.State != b.Err.State {
+			continue
+		}
+		ours = ours || a.Err.State == d.Ours.Err.State
+		theirs = theirs || a.Err.State == d.Theirs.Err.State
+		if ours && theirs {
+			return true
+		}
+	}
+	return false
 }
 
 // provesTwoFaults takes pieces out of a statement that the two sides refuse

@@ -48,7 +48,7 @@ func newSession(ours *engine.Kalam, theirs engine.Database) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{ours: ours, theirs: theirs, rules: rules, seen: map[string]*finding{}, tally: tally{accepted: map[string]int{}, examples: map[string][]string{}}}, nil
+	return &session{ours: ours, theirs: theirs, rules: rules, seen: map[string]*finding{}, tally: tally{states: map[string]int{}, accepted: map[string]int{}, examples: map[string][]string{}}}, nil
 }
 
 // enter makes a new namespace on both sides and the tables in it. A difference
@@ -112,7 +112,7 @@ func (s *session) run(ctx context.Context, sql string) (ours, theirs engine.Resu
 func (s *session) unexplained(ctx context.Context, q *query.Query) *Difference {
 	sql := q.Root.String()
 	d := s.both(ctx, sql, q.Ordered)
-	if d == nil || explain(s.rules, sql, d) != "" || s.prove(ctx, q.Root, q.Ordered, d) != "" {
+	if d == nil || explain(s.rules, sql, d) != "" || s.prove(ctx, q, d) != "" {
 		return nil
 	}
 	return d
@@ -129,7 +129,7 @@ func (s *session) check(ctx context.Context, q *query.Query, tables []*query.Tab
 	}
 	name := explain(s.rules, sql, d)
 	if name == "" {
-		name = s.prove(ctx, q.Root, q.Ordered, d)
+		name = s.prove(ctx, q, d)
 	}
 	if name != "" {
 		s.tally.accept(name, s.script(mentioned(tables, []string{sql}), []string{sql}, d, origin))

@@ -15,7 +15,9 @@ type tally struct {
 	statements int
 	// refused by both sides; empty: both gave no row and changed none.
 	refused, empty int
-	accepted       map[string]int
+	// states counts the refused by SQLSTATE.
+	states   map[string]int
+	accepted map[string]int
 	// examples are scripts of the first few differences under each rule.
 	examples map[string][]string
 }
@@ -29,6 +31,9 @@ func (t *tally) count(ours, theirs engine.Result) {
 	switch {
 	case ours.Err != nil && theirs.Err != nil:
 		t.refused++
+		t.states[theirs.Err.State]++
+			fmt.Fprintln(os.Stderr, "REFUSED", theirs.Err, "|", sql)
+		}
 	case ours.Err == nil && theirs.Err == nil && len(ours.Rows)+len(theirs.Rows) == 0 && ours.Affected <= 0:
 		t.empty++
 	}
@@ -41,13 +46,14 @@ func (t *tally) accept(rule, script string) {
 	}
 }
 
-func (t *tally) rules() (names []string, total int) {
-	for name, n := range t.accepted {
+// byCount are the names, the most frequent first, and the sum.
+func byCount(counts map[string]int) (names []string, total int) {
+	for name, n := range counts {
 		names = append(names, name)
 		total += n
 	}
 	sort.Slice(names, func(i, j int) bool {
-		a, b := t.accepted[names[i]], t.accepted[names[j]]
+		a, b := counts[names[i]], counts[names[j]]
 		return a > b || a == b && names[i] < names[j]
 	})
 	return names, total
@@ -55,11 +61,16 @@ func (t *tally) rules() (names []string, total int) {
 
 // String is the tally as the test's log shows it.
 func (t *tally) String() string {
-	names, total := t.rules()
+	names, total := byCount(t.accepted)
 	share := func(n int) float64 { return 100 * float64(n) / float64(max(t.statements, 1)) }
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d statements; refused by both sides %d (%.1f %%), no rows on either %d (%.1f %%), accepted differences %d (%.2f %%)",
 		t.statements, t.refused, share(t.refused), t.empty, share(t.empty), total, share(total))
+	states, _ := byCount(t.states)
+	b.WriteString("\n  refused with")
+	for _, state := range states {
+		fmt.Fprintf(&b, " %s: %d", state, t.states[state])
+	}
 	for _, name := range names {
 		fmt.Fprintf(&b, "\n  accepted %5d  %s", t.accepted[name], name)
 	}
@@ -68,7 +79,7 @@ func (t *tally) String() string {
 
 // scripts are the examples of the accepted differences, by rule.
 func (t *tally) scripts() string {
-	names, _ := t.rules()
+	names, _ := byCount(t.accepted)
 	var b strings.Builder
 	for _, name := range names {
 		fmt.Fprintf(&b, "## accepted %d× %s\n```sql\n%s```\n", t.accepted[name], name, strings.Join(t.examples[name], "\n"))

@@ -158,7 +158,8 @@ type InExpr struct {
 }
 
 // QuantifiedExpr is X op ANY (…) or X op ALL (…), over an array or a query.
-// Op may also be OpLike, OpNotLike, OpILike and OpNotILike.
+// Op may also be OpLike, OpNotLike, OpILike and OpNotILike, a comparison with a
+// regular expression or ^@.
 type QuantifiedExpr struct {
 	Pos
 	Op  Op

@@ -59,6 +59,8 @@ type selectState struct {
 	// grouping are the calls of GROUPING(), by the column they became.
 	grouping []groupingCall
 	groups   []expr.Expr
+	// queryGroups are those of groups that have a subquery.
+	queryGroups []queryGroup
 	// expands allows functions that give rows: in GROUP BY and in the select
 	// list. grouped are those of the one, computed for the rows that are
 	// grouped, calls those that only the other has, computed for the result.

@@ -12,6 +12,11 @@ import (
 
 // expr binds an expression. The parser bounds its depth.
 func (b *binder) expr(e ast.Expr, sc *scope) (expr.Expr, error) {
+	if sel := sc.sel; sel != nil && len(sel.queryGroups) > 0 {
+		if x, ok := sel.asGroup(e); ok {
+			return x, nil
+		}
+	}
 	out, err := b.bindExpr(e, sc)
 	return out, b.at(e, err)
 }

@@ -175,7 +175,46 @@ func (b *binder) groupExpr(e ast.Expr, s *ast.Select, sc *scope, g *grouping) (i
 	if err != nil {
 		return 0, err
 	}
-	return g.add(expr.Resolve(x)), nil
+	x = expr.Resolve(x)
+	if n, query := size(src, mostNodes); query && n < mostNodes {
+		sc.sel.queryGroups = append(sc.sel.queryGroups, queryGroup{text: ast.SQL(src), nodes: n, x: x})
+	}
+	return g.add(x), nil
+}
+
+// queryGroup is an expression of GROUP BY that has a subquery. Bound twice, a
+// subquery is two plans: its text tells that the two are one.
+type queryGroup struct {
+	text  string
+	nodes int
+	x     expr.Expr
+}
+
+// mostNodes is how large such an expression may be.
+const mostNodes = 1000
+
+// size counts the nodes of an expression, up to most, and tells whether one of
+// them is a query.
+func size(e ast.Expr, most int) (n int, query bool) {
+	ast.Inspect(e, func(x ast.Node) bool {
+		if _, ok := x.(*ast.Query); ok {
+			query = true
+		}
+		n++
+		return n < most
+	})
+	return n, query
+}
+
+// asGroup gives the expression of GROUP BY that e repeats, if it is one with a
+// subquery.
+func (s *selectState) asGroup(e ast.Expr) (expr.Expr, bool) {
+	for _, g := range s.queryGroups {
+		if n, query := size(e, g.nodes+1); query && n == g.nodes && ast.SQL(e) == g.text {
+			return g.x, true
+		}
+	}
+	return nil, false
 }
 
 func (g *grouping) add(x expr.Expr) int {

@@ -487,8 +487,14 @@ func newExtreme(spec AggSpec, sign int) AggState {
 	if len(spec.Args) == 1 && spec.Args[0].Physical() == sqltype.PhysInt {
 		return &intExtremeAgg{kind: spec.Args[0].Kind, sign: sign}
 	}
+	// Of equal values that are written differently (1.0 and 1.00) the last one
+	// is kept, as in PostgreSQL.
+	last := 1
+	if len(spec.Args) == 1 && spec.Args[0].Physical() != sqltype.PhysString {
+		last = 0
+	}
 	return foldAgg(func(a, b sqltype.Value) sqltype.Value {
-		if sqltype.Compare(b, a)*sign > 0 {
+		if sqltype.Compare(b, a)*sign >= last {
 			return b.Clone()
 		}
 		return a

@@ -74,7 +74,12 @@ func (c *compiler) frame(f *plan.Frame, n *plan.Window, lay []int) (windowFrame,
 	if first.Offset == nil {
 		first = f.End
 	}
-	e, err := end(first, c.st.Types[key.Col])
+	keyType := c.st.Types[key.Col]
+	if keyType.Kind == sqltype.Time {
+		// A time of day would begin anew at midnight.
+		keyType = sqltype.TInterval
+	}
+	e, err := end(first, keyType)
 	if err != nil {
 		return out, err
 	}

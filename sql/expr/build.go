@@ -443,7 +443,7 @@ func Like(kind ast.LikeKind, not bool, x, pattern, escape Expr) (Expr, error) {
 
 // Quantified is x op ANY (array), or x op ALL (array).
 func Quantified(op ast.Op, all bool, x, array Expr) (Expr, error) {
-	like := op >= ast.OpLike && op <= ast.OpNotILike
+	like := op >= ast.OpLike && op <= ast.OpNotILike || textTest(op)
 	if !like && !op.IsComparison() {
 		return nil, dberr.Newf(dberr.Unsupported, "operator %s cannot be used with ANY or ALL", op)
 	}
@@ -471,6 +471,9 @@ func Quantified(op ast.Op, all bool, x, array Expr) (Expr, error) {
 	}
 	return &QuantifiedExpr{Op: op, All: all, X: x, Array: array}, nil
 }
+
+// textTest tells the operators that are functions of two texts.
+func textTest(op ast.Op) bool { return op >= ast.OpMatch && op <= ast.OpStartsWith }
 
 // Array is ARRAY[…]. An empty one is an array of Unknown until a cast gives
 // it a type.

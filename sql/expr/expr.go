@@ -137,7 +137,7 @@ type LikeExpr struct {
 }
 
 // QuantifiedExpr is X op ANY (Array) or X op ALL (Array). Op is a comparison
-// or one of the LIKE operators.
+// or one of the LIKE operators, of the operators of regular expressions, or ^@.
 type QuantifiedExpr struct {
 	Op       ast.Op
 	All      bool

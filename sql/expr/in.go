@@ -3,6 +3,7 @@ package expr
 import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
+	"github.com/kalamdb/kalamdb/sql/builtin"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -282,6 +283,17 @@ func (c *compiler) quantified(e *QuantifiedExpr) node {
 		}
 	default:
 		op := e.Op
+		if textTest(op) {
+			m, err := builtin.ResolveOperator(op.String(), []sqltype.Type{sqltype.TText, sqltype.TText})
+			n.test = func(ev *Eval, a, b sqltype.Value) (bool, error) {
+				if err != nil {
+					return false, err
+				}
+				v, err := m.Fn.Eval(ev.ctx, []sqltype.Value{a, b})
+				return v.Bool(), err
+			}
+			return n
+		}
 		n.test = func(_ *Eval, a, b sqltype.Value) (bool, error) {
 			if a.Kind() == sqltype.JSON {
 				return holds(op, compareJSON(a.Str(), b.Str())), nil

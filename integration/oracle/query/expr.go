@@ -165,11 +165,26 @@ func (g *Generator) fill(t Type, template string, s *scope, depth int) *Node {
 			continue
 		}
 		end := i + strings.Index(rest[i:], "»")
-		choices := strings.Split(rest[i+len("«"):end], "|")
-		n.Parts = append(n.Parts, pick(g.r, choices))
+		n.Parts = append(n.Parts, pick(g.r, choices(rest[i+len("«"):end])))
 		rest = rest[end+len("»"):]
 	}
 	return n
+}
+
+// choices splits at the bars that stand in no quotes.
+func choices(s string) []string {
+	var out []string
+	from, quoted := 0, false
+	for i := range len(s) {
+		switch {
+		case s[i] == '\'':
+			quoted = !quoted
+		case s[i] == '|' && !quoted:
+			out = append(out, s[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, s[from:])
 }
 
 // place tells a place for an expression from other braces.

@@ -28,8 +28,8 @@ func (g *Generator) from(outer *scope, depth int) (*Node, *scope, []string) {
 	default:
 		joins = 2
 	}
-	for range joins {
-		join, right := g.join(s, depth, rel)
+	for i := range joins {
+		join, right := g.join(s, depth, rel, i == 0, i == joins-1)
 		n.Parts = append(n.Parts, join)
 		s.fields = append(s.fields, right.fields...)
 		ids = append(ids, right.id)
@@ -41,18 +41,23 @@ func (g *Generator) from(outer *scope, depth int) (*Node, *scope, []string) {
 	return n, s, ids
 }
 
-// join makes a join with one more source. Conditions refer to both sides.
-func (g *Generator) join(s *scope, depth int, left relation) (*Node, relation) {
+// join makes a join with one more source. Conditions refer to both sides. Only
+// the first join is by common names, which several would have; only the last
+// is a comma, behind which a condition would not see what stands before.
+func (g *Generator) join(s *scope, depth int, left relation, first, last bool) (*Node, relation) {
 	lateral := g.chance(8) && g.nested > 0
 	kind := pick(g.r, []string{" JOIN ", " INNER JOIN ", " LEFT JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ", " CROSS JOIN ", ", "})
 	if lateral {
 		kind = pick(g.r, []string{" CROSS JOIN ", " LEFT JOIN ", ", "})
 	}
+	if kind == ", " && !last {
+		kind = " CROSS JOIN "
+	}
 	src, rel := g.source(s, depth, lateral)
 	if kind == " CROSS JOIN " || kind == ", " {
 		return optional(kind, src), rel
 	}
-	if rel.id != "" && left.id != "" && g.chance(15) {
+	if rel.id != "" && left.id != "" && first && g.chance(20) {
 		if g.chance(40) {
 			return optional(" NATURAL", kind, src), rel
 		}

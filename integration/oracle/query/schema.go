@@ -166,3 +166,12 @@ func (t *Table) Without(col int) *Table {
 	}
 	return &c
 }
+
+// IDs are the values of the column id.
+func (t *Table) IDs() []string {
+	out := make([]string, len(t.Rows))
+	for i, row := range t.Rows {
+		out[i] = row[0]
+	}
+	return out
+}

@@ -16,6 +16,10 @@ type Query struct {
 	// Columns, From and Where are the pieces of a plain SELECT, for the test
 	// by partition; nil for others.
 	Columns, From, Where *Node
+	// Of is the only table, whose column Key is unique, of a statement that
+	// ends behind FROM; nil for others.
+	Of  *Table
+	Key string
 }
 
 // relation is something in FROM.
@@ -65,7 +69,7 @@ func (g *Generator) wildQuery() *Query {
 	rel := g.table(tab)
 	s := &scope{fields: rel.fields, wild: true}
 	e := g.fill(t, g.template(t, true), s, 1)
-	return &Query{Root: text("SELECT ", e, " AS c0 FROM ", tab.Name, " AS ", rel.name), Wild: true}
+	return &Query{Root: text("SELECT ", e, " AS c0 FROM ", tab.Name, " AS ", rel.name), Wild: true, Of: tab, Key: rel.id}
 }
 
 func (g *Generator) wrongQuery() *Query {
@@ -366,15 +370,14 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 	group := text("")
 	if len(keys.Parts) > 0 {
 		group = g.grouping(keys)
-		if k, ok := keys.Parts[0].(*Node); ok {
-			above.fields = append(above.fields, field{"grouping(" + k.String() + ")", Int4, nil})
-		}
 	}
 	cols, types := list(", ", 1), []Type{}
 	for i := range g.width(want) {
 		var e *Node
 		var t Type
 		switch {
+		case want == nil && s.outer == nil && len(keys.Parts) > 0 && g.chance(6):
+			e, t = text("grouping(", pick(g.r, keys.Parts), ")"), Int4
 		case want == nil && g.chance(5):
 			e, t = g.windowOverGroups(keys, s), Opaque
 		case want == nil && g.chance(6):
