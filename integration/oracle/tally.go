@@ -32,8 +32,6 @@ func (t *tally) count(ours, theirs engine.Result) {
 	case ours.Err != nil && theirs.Err != nil:
 		t.refused++
 		t.states[theirs.Err.State]++
-			fmt.Fprintln(os.Stderr, "REFUSED", theirs.Err, "|", sql)
-		}
 	case ours.Err == nil && theirs.Err == nil && len(ours.Rows)+len(theirs.Rows) == 0 && ours.Affected <= 0:
 		t.empty++
 	}
