@@ -120,6 +120,7 @@ func outcome(res *Result, err error) string {
 func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	typed := false
 	run := func(text string, params []sqltype.Value) bool {
 		res, err := w.db.Exec(ctx, text, params...)
 		got := outcome(res, err)
@@ -131,6 +132,8 @@ func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 			}
 		case dberr.CodeOf(err) == dberr.ResourceExhausted && w.memory > 0:
 			w.exhausted++
+		case dberr.CodeOf(err) == dberr.DivisionByZero && w.opts.NoPushdown:
+			// What folding finds to be NULL is not computed.
 		case dberr.CodeOf(err) == dberr.Internal, err == nil && !strings.Contains(want, "\n") && want != "":
 			t.Errorf("%s, %s: %v\n%s\n got: %s\nwant: %s", where, w.name, err, text, got, want)
 		case len(params) > 0 && err != nil:
@@ -138,6 +141,9 @@ func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 			if code := dberr.CodeOf(err); code != dberr.FunctionNotFound && code != dberr.InvalidSQL {
 				t.Errorf("%s, %s: %v\n%s", where, w.name, err, text)
 			}
+			return false
+		case len(params) > 0 && !typed && strings.Contains(strings.ToLower(text), "values"):
+			// Nothing tells the types of parameters in VALUES: they are texts.
 			return false
 		default:
 			t.Errorf("%s, %s:\n%s\n got: %s\nwant: %s", where, w.name, text, got, want)
@@ -155,7 +161,7 @@ func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 		return
 	}
 	run(text, nil)
-	for _, typed := range []bool{false, true} {
+	for _, typed = range []bool{false, true} {
 		if with, params := parametrise(text, typed); len(params) == 0 || run(with, params) {
 			if len(params) > 0 {
 				run(with, params)
