@@ -167,16 +167,7 @@ func (s *Server) start() error {
 		_ = l.Close()
 		s.URL = "http://127.0.0.1:" + strconv.Itoa(s.port)
 	}
-	cmd := exec.Command(s.bin)
-	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(),
-		"KALAMDB_SERVER_PORT="+strconv.Itoa(s.port),
-		"KALAMDB_DATA_DIR="+filepath.Join(s.Dir, "data"),
-		"KALAMDB_STORAGE_DEFAULT_LOCATION="+filepath.Join(s.Dir, "storage"),
-		"KALAMDB_AUTH_JWT_SECRET="+secret(),
-		"KALAMDB_RATE_LIMIT_ENABLED=false",
-	)
-	cmd.Env = append(cmd.Env, s.env...)
+	cmd := s.program()
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -199,6 +190,36 @@ func (s *Server) start() error {
 		return err
 	}
 	return nil
+}
+
+// program is the server's program in its folder, with its configuration.
+func (s *Server) program(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.bin, args...)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(),
+		"KALAMDB_SERVER_PORT="+strconv.Itoa(s.port),
+		"KALAMDB_DATA_DIR="+filepath.Join(s.Dir, "data"),
+		"KALAMDB_STORAGE_DEFAULT_LOCATION="+filepath.Join(s.Dir, "storage"),
+		"KALAMDB_AUTH_JWT_SECRET="+secret(),
+		"KALAMDB_RATE_LIMIT_ENABLED=false",
+	)
+	cmd.Env = append(cmd.Env, s.env...)
+	return cmd
+}
+
+// Command runs a command of the server's program, check for instance, on its
+// data, and gives what it prints and its exit code.
+func (s *Server) Command(args ...string) (output string, code int) {
+	s.t.Helper()
+	out, err := s.program(args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("run %v: %v", args, err)
+	}
+	if exit != nil {
+		code = exit.ExitCode()
+	}
+	return string(out), code
 }
 
 // startLimit is how long a server may take to become healthy on a machine
