@@ -155,3 +155,12 @@ func copyBatch(b *vector.Batch) *vector.Batch {
 	}
 	return vector.NewBatch(cols, len(sel))
 }
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
