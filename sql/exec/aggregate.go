@@ -51,12 +51,14 @@ func (n *aggNode) open(r *run) operator {
 }
 
 type aggOp struct {
-	n    *aggNode
-	r    *run
-	in   operator
-	mem  reservation
-	sets []*groupSet
-	done bool
+	n   *aggNode
+	r   *run
+	in  operator
+	mem reservation
+	// joins are those below that several goroutines run, with their tables.
+	joins map[*joinNode]*joinOp
+	sets  []*groupSet
+	done  bool
 	// set and at are the next group to give.
 	set, at int
 }

@@ -494,7 +494,8 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 			return nil, nil, err
 		}
 	}
-	j := &joinNode{keep: keep, sized: n.Sized, kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On)}
+	j := &joinNode{keep: keep, sized: n.Sized, kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On),
+		volatile: slices.ContainsFunc(slices.Concat(n.On, n.Test), plan.Volatile)}
 	var rest []expr.Expr
 	var pairs [][2]expr.Expr
 	for _, e := range n.On {

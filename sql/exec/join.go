@@ -28,6 +28,8 @@ type joinNode struct {
 	nullAware bool
 	// sized says that the right side is known to be the smaller one.
 	sized bool
+	// volatile says that the condition may give another value each time.
+	volatile bool
 	// tested says that a NULL residual makes the mark NULL rather than
 	// nothing.
 	tested bool
@@ -79,16 +81,39 @@ func (n *joinNode) place() {
 
 func (n *joinNode) open(r *run) operator {
 	o := &joinOp{n: n, r: r, left: r.open(n.l), right: r.open(n.r), joinTable: new(joinTable), mem: reservation{acct: r.acct}}
-	for _, p := range n.leftKeys {
-		o.leftEval = append(o.leftEval, p.NewEval())
-	}
-	for _, p := range n.rightKeys {
-		o.rightEval = append(o.rightEval, p.NewEval())
-	}
+	o.leftEval, o.rightEval = evals(n.leftKeys), evals(n.rightKeys)
 	if n.residual != nil {
 		o.residual = n.residual.NewEval()
 	}
 	return o
+}
+
+func evals(progs []*expr.Program) (out []*expr.Eval) {
+	for _, p := range progs {
+		out = append(out, p.NewEval())
+	}
+	return out
+}
+
+// probed is the input that is looked up in the built table.
+func (o *joinOp) probed() node {
+	if o.swapped {
+		return o.n.r
+	}
+	return o.n.l
+}
+
+// over is another operator with the same built table, for a part of the rows
+// that are looked up in it.
+func (o *joinOp) over(r *run, left operator) operator {
+	c := &joinOp{n: o.n, r: r, left: left, joinTable: o.joinTable, built: true, shared: true}
+	if c.leftEval = evals(o.n.leftKeys); o.swapped {
+		c.leftEval = evals(o.n.rightKeys)
+	}
+	if o.n.residual != nil {
+		c.residual = o.n.residual.NewEval()
+	}
+	return c
 }
 
 type joinOp struct {

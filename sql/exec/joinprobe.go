@@ -156,8 +156,8 @@ func (o *joinOp) column(c int, sel []int32) *vector.Vector {
 	return o.probe.Cols[c].Gather(sel)
 }
 
-// probed are the pairs' rows in the probe batch.
-func (o *joinOp) probed() []int32 {
+// pairRows are the pairs' rows in the probe batch.
+func (o *joinOp) pairRows() []int32 {
 	o.sel = o.sel[:0]
 	for _, l := range o.pairL {
 		o.sel = append(o.sel, int32(o.probe.Row(int(l))))
@@ -170,7 +170,7 @@ func (o *joinOp) probed() []int32 {
 // needs is gathered for these alone.
 func (o *joinOp) candidates() (*vector.Batch, error) {
 	if o.residual != nil {
-		sel := o.probed()
+		sel := o.pairRows()
 		b := vector.NewBatch(make([]*vector.Vector, len(o.n.stored)), len(sel))
 		for _, c := range o.n.read {
 			b.Cols[c] = o.column(c, sel)
@@ -210,7 +210,7 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 	if len(o.pairL) == 0 {
 		return nil, nil
 	}
-	sel := o.probed()
+	sel := o.pairRows()
 	cols := make([]*vector.Vector, len(o.n.keep))
 	for i, c := range o.n.keep {
 		cols[i] = o.column(c, sel)

@@ -110,14 +110,20 @@ func (o *observedOp) Next(ctx context.Context) (*vector.Batch, error) {
 
 func (o *observedOp) Close() { o.op.Close() }
 
-// joined adds what one of several goroutines observed: they work at the same
-// time, so the longest time is that of the step.
-func (r *run) joined(part map[node]*nodeStats) {
-	for n, p := range part {
-		_, s := r.observe(n)
-		s.rows += p.rows
-		s.batches += p.batches
-		s.elapsed = max(s.elapsed, p.elapsed)
-		s.workers++
+// joined adds what several goroutines observed: they work at the same time, so
+// the longest time is that of the step.
+func (r *run) joined(parts []map[node]*nodeStats) {
+	longest := map[node]time.Duration{}
+	for _, part := range parts {
+		for n, p := range part {
+			_, s := r.observe(n)
+			s.rows += p.rows
+			s.batches += p.batches
+			s.workers++
+			longest[n] = max(longest[n], p.elapsed)
+		}
+	}
+	for n, d := range longest {
+		r.stats[n].elapsed += d
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/plan"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -14,17 +16,65 @@ import (
 // start.
 const minParallelRows = 1 << 16
 
+// split is the scan at the source of an operator that several goroutines can
+// run, each over a part of it: filters, projections and joins stand between,
+// which give the same whoever computes them. Of a join, whose table is built
+// now and noted in joins, the source is the side that is looked up.
+func (r *run) split(ctx context.Context, op operator, n node, joins map[*joinNode]*joinOp) (*scanNode, error) {
+	observed, seen := op.(*observedOp)
+	if seen {
+		op = observed.op
+	}
+	switch n := n.(type) {
+	case *scanNode:
+		return n, nil
+	case *filterNode:
+		if n.volatile {
+			return nil, nil
+		}
+		return r.split(ctx, op.(*filterOp).in, n.in, joins)
+	case *projectNode:
+		if n.volatile {
+			return nil, nil
+		}
+		return r.split(ctx, op.(*projectOp).in, n.in, joins)
+	case *joinNode:
+		if n.volatile || n.kind == plan.Full {
+			return nil, nil
+		}
+		join := op.(*joinOp)
+		start := time.Now()
+		err := join.prepare(ctx)
+		if seen {
+			observed.stats.elapsed += time.Since(start)
+		}
+		if err != nil || join.limited != nil || n.kind == plan.Inner && join.rows == 0 {
+			return nil, err
+		}
+		joins[n] = join
+		left := join.left
+		if again, ok := left.(*replayOp); ok {
+			if again.ended {
+				return nil, nil
+			}
+			left = again.rest
+		}
+		return r.split(ctx, left, join.probed(), joins)
+	}
+	return nil, nil
+}
+
 // parts opens the parts of the scan below an aggregate that several goroutines
-// can read: filters and projections that give the same whoever computes them
-// stand between, and the aggregates do not depend on the order of the rows.
-// nil: one goroutine does it.
+// can read, when the aggregates do not depend on the order of the rows. nil:
+// one goroutine does it.
 func (o *aggOp) parts(ctx context.Context) ([]Scanner, error) {
 	if o.r.env.Parallelism < 2 || o.n.sets != nil || !o.n.unordered() {
 		return nil, nil
 	}
-	scan := pipeline(o.n.in)
-	if scan == nil || scan.point || scan.limit != nil {
-		return nil, nil
+	o.joins = map[*joinNode]*joinOp{}
+	scan, err := o.r.split(ctx, o.in, o.n.in, o.joins)
+	if err != nil || scan == nil || scan.point || scan.limit != nil {
+		return nil, err
 	}
 	if _, limited := o.r.dynamic[scan]; limited {
 		return nil, nil
@@ -66,43 +116,25 @@ func (n *aggNode) unordered() bool {
 	return true
 }
 
-// pipeline is the scan below filters and projections, or nil.
-func pipeline(n node) *scanNode {
-	for {
-		switch x := n.(type) {
-		case *scanNode:
-			return x
-		case *filterNode:
-			if x.volatile {
-				return nil
-			}
-			n = x.in
-		case *projectNode:
-			if x.volatile {
-				return nil
-			}
-			n = x.in
-		default:
-			return nil
-		}
-	}
-}
-
-// openOver opens filters and projections over one part of the scan.
-func openOver(r *run, n node, part operator) operator {
+// openOver opens the steps between an aggregate and a scan over one part of
+// the scan.
+func openOver(r *run, n node, joins map[*joinNode]*joinOp, part operator) operator {
 	if r.stats == nil {
-		return openStep(r, n, part)
+		return openStep(r, n, joins, part)
 	}
 	own, s := r.observe(n)
-	return &observedOp{op: openStep(own, n, part), stats: s}
+	return &observedOp{op: openStep(own, n, joins, part), stats: s}
 }
 
-func openStep(r *run, n node, part operator) operator {
+func openStep(r *run, n node, joins map[*joinNode]*joinOp, part operator) operator {
 	switch n := n.(type) {
 	case *filterNode:
-		return &filterOp{r: r, in: openOver(r, n.in, part), eval: n.pred.NewEval()}
+		return &filterOp{r: r, in: openOver(r, n.in, joins, part), eval: n.pred.NewEval()}
 	case *projectNode:
-		return n.over(r, openOver(r, n.in, part))
+		return n.over(r, openOver(r, n.in, joins, part))
+	case *joinNode:
+		join := joins[n]
+		return join.over(r, openOver(r, join.probed(), joins, part))
 	}
 	return part
 }
@@ -145,8 +177,8 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	wg.Wait()
 	for i := range mems {
 		defer mems[i].release()
-		o.r.joined(stats[i])
 	}
+	o.r.joined(stats)
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -179,7 +211,7 @@ func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation,
 		set[i] = i
 	}
 	s = o.n.newSet(&r, set)
-	in := openOver(&r, o.n.in, &partOp{sc})
+	in := openOver(&r, o.n.in, o.joins, &partOp{sc})
 	for i := 0; ; i++ {
 		b, err := in.Next(ctx)
 		if err != nil {

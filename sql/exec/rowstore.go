@@ -23,12 +23,13 @@ func newRowStore(types []sqltype.Type, r *run) *rowStore {
 	return &rowStore{types: types, mem: reservation{acct: r.acct}}
 }
 
-// add copies the batch's rows and gives the chunk that holds them.
+// add copies the batch's rows and gives the chunk that holds them. What counts
+// is the copy: the batch may share memory with much that is not in it.
 func (s *rowStore) add(b *vector.Batch) (*vector.Batch, error) {
-	if err := s.mem.add(int64(b.Size()) + 64); err != nil {
+	c := copyBatch(b)
+	if err := s.mem.add(int64(c.Size()) + 64); err != nil {
 		return nil, err
 	}
-	c := copyBatch(b)
 	s.starts = append(s.starts, s.rows)
 	s.chunks = append(s.chunks, c)
 	s.rows += c.Rows()

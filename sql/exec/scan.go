@@ -315,3 +315,25 @@ func (o *scanOp) Close() {
 		o.sc.Close()
 	}
 }
+
+// pipeline is the scan below filters and projections, or nil.
+func pipeline(n node) *scanNode {
+	for {
+		switch x := n.(type) {
+		case *scanNode:
+			return x
+		case *filterNode:
+			if x.volatile {
+				return nil
+			}
+			n = x.in
+		case *projectNode:
+			if x.volatile {
+				return nil
+			}
+			n = x.in
+		default:
+			return nil
+		}
+	}
+}

@@ -33,6 +33,24 @@ func (a *analyzed) find(prefix string) *analyzed {
 	return nil
 }
 
+// TestRowsAreCountedAsTheyAreKept joins with a few rows of a large table, whose
+// batches are parts of whole columns: what the join holds is those rows.
+func TestRowsAreCountedAsTheyAreKept(t *testing.T) {
+	db, err := NewDatabase(0.02, sql.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := result(t, db, exec.Env{}, `EXPLAIN (ANALYZE, FORMAT JSON) SELECT l_comment, o_totalprice FROM orders JOIN lineitem ON l_orderkey = o_orderkey
+		WHERE l_shipmode = 'MAIL' AND l_linenumber = 7 AND l_tax = 0`)
+	var root analyzed
+	if err := json.Unmarshal([]byte(strings.Join(text, "")), &root); err != nil {
+		t.Fatal(err)
+	}
+	if j := root.find("Hash"); j == nil || *j.Memory == 0 || *j.Memory > 1<<20 {
+		t.Errorf("the join holds too much: %s", text)
+	}
+}
+
 // TestAnalyzedSteps looks at rows, time and memory of each step, with one
 // goroutine and with several.
 func TestAnalyzedSteps(t *testing.T) {

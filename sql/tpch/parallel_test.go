@@ -3,6 +3,7 @@ package tpch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -27,6 +28,15 @@ func TestParallelAggregates(t *testing.T) {
 		"SELECT l_partkey % 7, count(l_comment) FILTER (WHERE l_tax > 0.02), bool_or(l_tax > 0.07) FROM lineitem WHERE l_orderkey > 1000 GROUP BY 1 ORDER BY 1",
 		"SELECT count(DISTINCT l_suppkey), string_agg(l_shipmode, ',' ORDER BY l_orderkey, l_linenumber) FROM lineitem WHERE l_quantity = 50 AND l_tax = 0",
 		"SELECT count(*), sum(l_quantity::double precision) FROM lineitem",
+		// Joins below an aggregate: tables built once, looked up by all.
+		"SELECT count(*), sum(o_totalprice), max(p_name) FROM lineitem JOIN orders ON l_orderkey = o_orderkey JOIN part ON p_partkey = l_partkey WHERE o_orderpriority < '3'",
+		"SELECT n_name, count(*), sum(l_extendedprice) FROM lineitem, supplier, nation WHERE l_suppkey = s_suppkey AND s_nationkey = n_nationkey GROUP BY n_name ORDER BY 1",
+		"SELECT count(*), count(o_orderkey), sum(l_quantity) FROM lineitem LEFT JOIN orders ON l_orderkey = o_orderkey AND o_totalprice > l_extendedprice * 4",
+		"SELECT count(*), count(l_orderkey) FROM orders FULL JOIN lineitem ON l_orderkey = o_orderkey AND l_tax > 0.05",
+		"SELECT l_shipmode, count(*) FROM lineitem WHERE l_orderkey NOT IN (SELECT o_orderkey FROM orders WHERE o_orderpriority LIKE '1%') GROUP BY 1 ORDER BY 1",
+		"SELECT count(*) FROM lineitem WHERE EXISTS (SELECT 1 FROM orders WHERE o_orderkey = l_orderkey AND o_orderdate > l_commitdate)",
+		"SELECT count(*) FROM lineitem, region WHERE l_linenumber < r_regionkey",
+		"SELECT count(*) FROM lineitem JOIN orders ON l_orderkey = o_orderkey WHERE o_orderkey IN (1, 2, 3)",
 	} {
 		want := result(t, db, exec.Env{}, text)
 		for range 3 {
@@ -53,27 +63,27 @@ func TestParallelAggregates(t *testing.T) {
 	}
 }
 
-// BenchmarkParallelAggregate is Q1 with one goroutine and with two.
+// BenchmarkParallelAggregate is Q1, and Q5 and Q12 with their joins, with one
+// goroutine and with two.
 func BenchmarkParallelAggregate(b *testing.B) {
 	db, err := large()
 	if err != nil {
 		b.Fatal(err)
 	}
-	text, err := Query(1)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		n    int
-	}{{"one", 1}, {"two", 2}} {
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := db.Run(b.Context(), exec.Env{Parallelism: c.n}, text, func(*vector.Batch) {}); err != nil {
-					b.Fatal(err)
+	for _, q := range []int{1, 5, 12} {
+		text, err := Query(q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for n := 1; n <= 2; n++ {
+			b.Run(fmt.Sprintf("Q%d/%d", q, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := db.Run(b.Context(), exec.Env{Parallelism: n}, text, func(*vector.Batch) {}); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
