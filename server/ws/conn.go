@@ -25,9 +25,11 @@ import (
 
 // conn is one connection.
 //
-// Writes go to the WebSocket library without a context: a context would cost a
-// timer each, and a write that hangs is ended by the heartbeat, which closes
-// the connection of a client that does not answer.
+// Messages go to the network past the WebSocket library, which would take as
+// long for each of a thousand listeners as the network does. They are written
+// without a deadline: one would cost a timer each, and a write that hangs is
+// ended by the heartbeat, which closes the connection of a client that does not
+// answer.
 type conn struct {
 	srv       *Server
 	ws        *websocket.Conn
@@ -53,8 +55,9 @@ type conn struct {
 
 	lost atomic.Bool // the credentials are not good any more
 
-	out   sync.Mutex // held while a message is written; guards sub.gone
+	out   sync.Mutex // held while a message is written; guards what follows and sub.gone
 	frame []byte     // the message that is being written
+	left  bool       // no more messages are
 
 	mu    sync.Mutex // guards what follows
 	subs  map[string]*sub
@@ -221,6 +224,9 @@ func (c *conn) firstMessage() bool {
 func (c *conn) leave(code websocket.StatusCode, reason string) {
 	late := time.AfterFunc(closeTimeout, c.abort)
 	defer late.Stop()
+	c.out.Lock() // the close is the last frame
+	c.left = true
+	c.out.Unlock()
 	_ = c.ws.Close(code, reason)
 }
 
@@ -324,12 +330,10 @@ func (c *conn) send(build func([]byte) []byte) {
 
 // write writes a message; the caller holds out.
 func (c *conn) write(message []byte) {
-	c.cork.hold()
-	err := c.ws.Write(context.Background(), websocket.MessageText, message)
-	if e := c.cork.release(); err == nil {
-		err = e
+	if c.left {
+		return
 	}
-	if err != nil {
+	if err := c.cork.writeText(message); err != nil {
 		c.broken(err)
 	}
 }

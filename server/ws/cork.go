@@ -3,7 +3,9 @@ package ws
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -91,6 +93,32 @@ func (c *corkConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// writeText writes a message as one frame, or keeps it until the release. The
+// library that speaks the rest of the protocol writes control frames only, each
+// with one Write, so that none can come into the middle of another frame.
+func (c *corkConn) writeText(message []byte) error {
+	const finalText = 0x81
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buf == nil {
+		c.buf = corkBuffers.Get().(*[]byte)
+	}
+	b := *c.buf
+	switch n := len(message); {
+	case n < 126:
+		b = append(b, finalText, byte(n))
+	case n <= math.MaxUint16:
+		b = binary.BigEndian.AppendUint16(append(b, finalText, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, finalText, 127), uint64(n))
+	}
+	*c.buf = append(b, message...)
+	if c.held == 0 || len(*c.buf) >= corkSize {
+		return c.flush()
+	}
+	return nil
+}
+
 // corkWriter is a ResponseWriter that gives a corkConn away when it is
 // hijacked.
 type corkWriter struct {
@@ -118,7 +146,7 @@ func (w *corkWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.conn.early = bytes.Clone(early)
 	}
 	// Most connections are idle, so small buffers are kept instead of those of
-	// net/http: a frame's head is read through one, its payload past it, and
-	// every message is written under a hold.
+	// net/http: a frame's head is read through one, its payload past it; the
+	// other has room for any control frame.
 	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 256), bufio.NewWriterSize(w.conn, 128)), nil
 }
