@@ -98,8 +98,9 @@ bench: ## run the benchmarks of every module once
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: soak
-soak: ## thousands of random runs of the live-query property test, and disconnects under writers
-	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters' -v -soak.runs 2000
+soak: ## thousands of random runs of the live-query property test, disconnects under writers, a stalled listener
+	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters|TestStalledListener' -v \
+		-soak.runs 2000 -soak.disconnects 10000 -soak.stalled 5m
 
 .PHONY: load
 load: ## a minute of twice the load that the server can take, and 40 restarts under load

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -586,4 +589,65 @@ func TestMuxTakesTurns(t *testing.T) {
 	if s, _, err := mux.Poll(context.Background()); s != nil || err != nil {
 		t.Errorf("more than there was: %v, %v", s, err)
 	}
+}
+
+// TestMuxFunc has readers that are there only while there is something to read:
+// never two at a time, and none too few.
+func TestMuxFunc(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	var reading sync.WaitGroup
+	var readers, starts, rows atomic.Int64
+	var m *Mux
+	m = NewMuxFunc(func() {
+		starts.Add(1)
+		reading.Go(func() {
+			for {
+				s, msg, err := m.Poll(context.Background())
+				if s == nil {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if readers.Add(1) > 1 {
+					t.Error("two read at a time")
+				}
+				if err == nil {
+					rows.Add(int64(len(msg.Rows)))
+				}
+				readers.Add(-1)
+			}
+		})
+	})
+	var subs []*Subscription
+	for range 10 {
+		sp := spec("u", plan(all()))
+		sp.Mux = m
+		s, err := h.Register(sp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(Start{}); err != nil {
+			t.Fatal(err)
+		}
+		subs = append(subs, s)
+	}
+	for seq := 1; seq <= 500; seq++ {
+		h.Publish([]*change.Event{insert(seq, "u")})
+		if seq%50 == 0 { // sometimes it falls asleep in between
+			h.drain()
+			reading.Wait()
+			if got := rows.Load(); got != int64(seq*len(subs)) {
+				t.Fatalf("%d rows were read of %d", got, seq*len(subs))
+			}
+		}
+	}
+	if n := starts.Load(); n < 10 {
+		t.Errorf("readers were started %d times", n)
+	}
+	for _, s := range subs {
+		s.Close()
+	}
+	reading.Wait()
 }

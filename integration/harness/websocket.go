@@ -140,6 +140,13 @@ func (s *Socket) Frame(op byte, payload []byte) error {
 	return err
 }
 
+// Raw sends bytes that need not be a frame.
+func (s *Socket) Raw(b []byte) error {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(Limit))
+	_, err := s.conn.Write(b)
+	return err
+}
+
 // Send sends a message as JSON.
 func (s *Socket) Send(message any) error {
 	b, err := json.Marshal(message)
