@@ -125,6 +125,8 @@ type joinOp struct {
 	mem                 reservation
 
 	built bool
+	// empty says that there is nothing to join, so that there is no table.
+	empty bool
 	*joinTable
 	// shared says that the table is another operator's.
 	shared bool
@@ -170,7 +172,7 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			return nil, err
 		}
 		if o.probe == nil {
-			if o.n.kind == plan.Inner && o.rows == 0 {
+			if o.empty || o.n.kind == plan.Inner && o.rows == 0 {
 				o.left.Close()
 				return nil, nil
 			}

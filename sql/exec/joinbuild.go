@@ -47,6 +47,11 @@ func (o *joinOp) build(ctx context.Context) error {
 	} else if o.n.kind == plan.Inner && !o.n.sized && !o.swapped && len(o.n.leftKeys) > 0 && estimate(ctx, o.r, o.n.l) < estimate(ctx, o.r, o.n.r)/2 {
 		o.swap()
 	}
+	if empty, err := o.peek(ctx); empty || err != nil {
+		o.empty = empty
+		o.right.Close()
+		return err
+	}
 	inner, kept := o.n.r, o.n.sides[1]
 	if o.swapped {
 		inner, kept = o.n.l, o.n.sides[0]

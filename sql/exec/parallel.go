@@ -48,11 +48,14 @@ func (r *run) split(ctx context.Context, op operator, n node, joins map[*joinNod
 		if seen {
 			observed.stats.elapsed += time.Since(start)
 		}
-		if err != nil || join.limited != nil || n.kind == plan.Inner && join.rows == 0 {
+		if err != nil || join.limited != nil || join.empty || n.kind == plan.Inner && join.rows == 0 {
 			return nil, err
 		}
 		joins[n] = join
 		left := join.left
+		if peeked, ok := left.(*peekedOp); ok {
+			left = peeked.rest
+		}
 		if again, ok := left.(*replayOp); ok {
 			if again.ended {
 				return nil, nil

@@ -1,0 +1,54 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalamdb/sql/plan"
+	"github.com/kalamdb/kalamdb/store/vector"
+)
+
+const (
+	// minPeek is from how many rows of the side that a join stores on it
+	// first looks whether the other side has any.
+	minPeek = 1 << 16
+	// peekGain is how many times more rows than the other side it must have.
+	peekGain = 8
+)
+
+// peek tells whether the side of a join that is not stored is seen to be empty.
+// Then the join is, too, and the other side, which may be a product of many
+// tables, need not be computed.
+func (o *joinOp) peek(ctx context.Context) (empty bool, err error) {
+	probed, stored := o.n.l, o.n.r
+	if o.swapped {
+		probed, stored = stored, probed
+	}
+	if o.n.kind == plan.Full {
+		return false, nil
+	}
+	if n := estimate(ctx, o.r, stored); n < minPeek || n/peekGain < estimate(ctx, o.r, probed) {
+		return false, nil
+	}
+	b, err := o.left.Next(ctx)
+	if b == nil || err != nil {
+		return b == nil, err
+	}
+	o.left = &peekedOp{first: b, rest: o.left}
+	return false, nil
+}
+
+// peekedOp gives a batch that was taken from an operator, then the rest.
+type peekedOp struct {
+	first *vector.Batch
+	rest  operator
+}
+
+func (o *peekedOp) Next(ctx context.Context) (*vector.Batch, error) {
+	if b := o.first; b != nil {
+		o.first = nil
+		return b, nil
+	}
+	return o.rest.Next(ctx)
+}
+
+func (o *peekedOp) Close() { o.rest.Close() }
