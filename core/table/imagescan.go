@@ -198,16 +198,15 @@ func (sc *imageScanner) hot(p *imagePart) (*vector.Batch, error) {
 	if p.nGone == len(p.rows) || p.live == 0 && !sc.c.req.IncludeDeleted {
 		return nil, nil
 	}
+	if len(sc.c.req.Columns) == 0 && sc.above() == 0 {
+		if sc.c.req.IncludeDeleted {
+			return vector.NewBatch(nil, len(p.rows)-p.nGone), nil
+		}
+		return vector.NewBatch(nil, p.live), nil
+	}
 	sel := p.selected(sc.c.req.IncludeDeleted, sc.above())
 	if sel != nil && len(sel) == 0 {
 		return nil, nil
-	}
-	if len(sc.c.req.Columns) == 0 {
-		n := len(p.rows)
-		if sel != nil {
-			n = len(sel)
-		}
-		return vector.NewBatch(nil, n), nil
 	}
 	cols, err := p.columns(sc.s, sc.c.req.Columns, sc.want)
 	if err != nil {

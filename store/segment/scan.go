@@ -333,7 +333,7 @@ func (sc *Scanner) selected(ctx context.Context, it *item, n int) ([]int32, erro
 		}
 	}
 	if c := sc.opts.Covered; c != nil && some(c, int(blk.row), n) {
-		sel = filter(sel, n, func(i int32) bool { return !c.Get(int(blk.row) + int(i)) })
+		sel = uncovered(c, int(blk.row), sel, n)
 		if len(sel) == 0 {
 			return sel, nil
 		}
@@ -359,6 +359,27 @@ func (sc *Scanner) selected(ctx context.Context, it *item, n int) ([]int32, erro
 		sel = filter(sel, n, func(i int32) bool { return !v.Bools[i] })
 	}
 	return sel, nil
+}
+
+// uncovered keeps the rows of sel, or of all n, whose bits, from one on, are not
+// set. Nothing in its loops depends on the bits but the place of the next row.
+func uncovered(b vector.Bitmap, from int, sel []int32, n int) []int32 {
+	k := 0
+	if sel != nil {
+		for _, i := range sel {
+			at := from + int(i)
+			sel[k] = i
+			k += int(^b[at>>6] >> (at & 63) & 1)
+		}
+		return sel[:k]
+	}
+	sel = make([]int32, n)
+	for i := range n {
+		at := from + i
+		sel[k] = int32(i)
+		k += int(^b[at>>6] >> (at & 63) & 1)
+	}
+	return sel[:k]
 }
 
 // some tells whether any of n bits from one on is set.
