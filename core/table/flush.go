@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -24,8 +25,9 @@ import (
 type FlushOptions struct {
 	// MinRows leaves the partitions out that have fewer hot entries. Default 1.
 	MinRows int64
-	// Writers is how many files are written at a time. Default 1, which leaves
-	// the disk and the other processors to statements.
+	// Writers is how many files are written at a time. Default 2. While
+	// statements are committed it is one, which leaves the disk and the other
+	// processors to them.
 	Writers int
 	// Step and Hold hear of what is being done, and of how much memory is
 	// taken and given back. Nil: nobody.
@@ -41,7 +43,7 @@ func (o FlushOptions) withDefaults() FlushOptions {
 		o.MinRows = 1
 	}
 	if o.Writers <= 0 {
-		o.Writers = 1
+		o.Writers = 2
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
@@ -84,8 +86,12 @@ const (
 // A group of partitions is flushed together: as many as groupFiles.
 const groupFiles = 64
 
-// removeKeys is how many hot rows are removed in one batch.
-const removeKeys = 128
+// removeKeys is how many hot rows are removed in one batch; removeBusy, while
+// statements are committed, which wait for a batch at most.
+const (
+	removeKeys = 1024
+	removeBusy = 128
+)
 
 // Flush moves a table's hot rows into cold files, one for each partition that
 // has any.
@@ -169,6 +175,23 @@ type flusher struct {
 	t    *ddl.Table
 	c    *codec
 	res  FlushResult
+	// commits is how many statements were committed when busy was asked last,
+	// lastBusy the last time when there were new ones.
+	commits, lastBusy atomic.Int64
+}
+
+// quietTime is for how long no statement is committed before a flush takes that
+// nobody waits for the committer.
+const quietTime = 50 * time.Millisecond
+
+// busy tells whether statements are being committed beside the flush.
+func (f *flusher) busy() bool {
+	now, commits := time.Now().UnixNano(), f.s.stats.commits.Load()
+	if f.commits.Swap(commits) != commits {
+		f.lastBusy.Store(now)
+		return true
+	}
+	return now-f.lastBusy.Load() < int64(quietTime)
 }
 
 // flushed is one partition on its way.
@@ -338,10 +361,14 @@ func (f *flusher) write(ctx context.Context, group []*flushed) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	var next atomic.Int32
-	for range min(f.opts.Writers, len(group)) {
+	for w := range min(f.opts.Writers, len(group)) {
 		wg.Go(func() {
 			f.opts.Work(func() {
 				for ctx.Err() == nil {
+					if w > 0 && f.busy() && int(next.Load()) < len(group) {
+						time.Sleep(quietTime / 5)
+						continue
+					}
 					i := int(next.Add(1)) - 1
 					if i >= len(group) {
 						return

@@ -29,6 +29,7 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) (e
 		})
 	}()
 	var piece []removal
+	most := removeBusy
 	give := func() error {
 		if len(piece) == 0 {
 			return nil
@@ -57,7 +58,10 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) (e
 				continue
 			}
 			piece = append(piece, removal{one.p, string(it.Key()), r.Deleted()})
-			if len(piece) == removeKeys {
+			if len(piece) == most {
+				if most = removeKeys; f.busy() {
+					most = removeBusy
+				}
 				if err := give(); err != nil {
 					it.Close()
 					return err
