@@ -194,6 +194,24 @@ func (f *flusher) busy() bool {
 	return now-f.lastBusy.Load() < int64(quietTime)
 }
 
+// restShare is how long a flush rests after a step of its work, while statements
+// are committed, by the time that the step took.
+const restShare = 1
+
+// rest lets statements have the disk and the processors to themselves for a
+// while: otherwise each of them would wait for something that the flush does.
+func (f *flusher) rest(ctx context.Context, worked time.Duration) {
+	if !f.busy() {
+		return
+	}
+	t := time.NewTimer(restShare * worked)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // flushed is one partition on its way.
 type flushed struct {
 	p    kv.Partition
@@ -376,9 +394,11 @@ func (f *flusher) write(ctx context.Context, group []*flushed) error {
 					if !group[i].fresh {
 						continue
 					}
+					start := time.Now()
 					if err := f.file(ctx, bucket, group[i]); err != nil {
 						cancel(err)
 					}
+					f.rest(ctx, time.Since(start))
 				}
 			})
 		})

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/store/kv"
@@ -34,8 +35,10 @@ func (f *flusher) remove(ctx context.Context, state *State, group []*flushed) (e
 		if len(piece) == 0 {
 			return nil
 		}
+		start := time.Now()
 		err := f.removePiece(ctx, piece)
 		piece = piece[:0]
+		f.rest(ctx, time.Since(start))
 		f.s.opts.Step(StepRemoving)
 		return err
 	}
