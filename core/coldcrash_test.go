@@ -151,7 +151,7 @@ func TestKillAtEachStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	rounds := 4
+	rounds := 3
 	if n, err := strconv.Atoi(os.Getenv("KALAMDB_TEST_COLD_ROUNDS")); err == nil {
 		rounds = n
 	}
