@@ -426,7 +426,7 @@ func (m *mux) subscribe(s *Subscription) {
 // send writes a message. A failure closes the connection, which its reader
 // notices.
 func (m *mux) send(conn *websocket.Conn, msg wire.ClientMessage) {
-	data, err := json.Marshal(msg)
+	data, err := encode(msg)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.ctx, writeTimeout)
 		defer cancel()

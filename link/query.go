@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,7 +23,7 @@ func (c *Client) Query(ctx context.Context, sql string, params ...any) (*Rows, e
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(wire.SQLRequest{
+	body, err := encode(wire.SQLRequest{
 		SQL: sql, Params: ps, NamespaceID: c.set.namespace,
 		Options: &wire.SQLOptions{Rows: "array"},
 	})
@@ -43,6 +44,15 @@ func (c *Client) Query(ctx context.Context, sql string, params ...any) (*Rows, e
 		return nil, err
 	}
 	return rows, nil
+}
+
+// encode writes a message as JSON, without the escapes that are for HTML only.
+func encode(message any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(message)
+	return b.Bytes(), err
 }
 
 // Exec runs statements and gives the summary of the last one, without rows.

@@ -103,15 +103,15 @@ func formatOf(o *wire.SQLOptions) (f Format, err error) {
 }
 
 // scanRequest reads the body that most requests have in a tenth of the time:
-// an object of sql, params and namespace_id, each once at most, texts without
-// escapes, parameters that are simple values. Anything else, and everything
-// that is wrong, is not ok and left to decodeRequest.
+// an object of the known keys, each once at most, texts without \u,
+// parameters that are simple values. Anything else, and everything that is
+// wrong, is not ok and left to decodeRequest.
 func scanRequest(body []byte) (req Request, ok bool) {
 	s := scanner{rest: body}
 	if !s.take('{') {
 		return req, false
 	}
-	var hasSQL, hasParams, hasNamespace bool
+	var hasSQL, hasParams, hasNamespace, hasOptions bool
 	for {
 		key, ok := s.text()
 		if !ok || !s.take(':') {
@@ -135,6 +135,11 @@ func scanRequest(body []byte) (req Request, ok bool) {
 				return req, false
 			}
 			hasParams = true
+		case "options":
+			if hasOptions || !s.options(&req.Format) {
+				return req, false
+			}
+			hasOptions = true
 		default:
 			return req, false
 		}
@@ -169,7 +174,7 @@ func (s *scanner) end() bool {
 	return len(s.rest) == 0
 }
 
-// text takes a string without escapes.
+// text takes a string without \u.
 func (s *scanner) text() ([]byte, bool) {
 	if !s.take('"') {
 		return nil, false
@@ -180,11 +185,73 @@ func (s *scanner) text() ([]byte, bool) {
 			text := s.rest[:i]
 			s.rest = s.rest[i+1:]
 			return text, true
-		case c == '\\' || c < ' ':
+		case c == '\\':
+			return s.escaped(i)
+		case c < ' ':
 			return nil, false
 		}
 	}
 	return nil, false
+}
+
+// escaped goes on with a string whose first escape is at i.
+func (s *scanner) escaped(i int) ([]byte, bool) {
+	text := append(make([]byte, 0, 2*i+64), s.rest[:i]...)
+	for ; i < len(s.rest); i++ {
+		c := s.rest[i]
+		switch {
+		case c == '"':
+			s.rest = s.rest[i+1:]
+			return text, true
+		case c < ' ':
+			return nil, false
+		case c == '\\':
+			i++
+			if i == len(s.rest) {
+				return nil, false
+			}
+			if c = unescaped[s.rest[i]]; c == 0 {
+				return nil, false
+			}
+		}
+		text = append(text, c)
+	}
+	return nil, false
+}
+
+// unescaped is what stands behind a backslash for a character; 0: nothing, or
+// more than one.
+var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', 'r': '\r', 'b': '\b', 'f': '\f'}
+
+// options takes the options that are known.
+func (s *scanner) options(f *Format) bool {
+	if !s.take('{') {
+		return false
+	}
+	var o wire.SQLOptions
+	for {
+		key, ok := s.text()
+		if !ok || !s.take(':') {
+			return false
+		}
+		value, ok := s.text()
+		switch {
+		case !ok:
+			return false
+		case string(key) == "rows" && o.Rows == "":
+			o.Rows = string(value)
+		case string(key) == "int64" && o.Int64 == "":
+			o.Int64 = string(value)
+		default:
+			return false
+		}
+		if s.take(',') {
+			continue
+		}
+		var err error
+		*f, err = formatOf(&o)
+		return err == nil && s.take('}')
+	}
 }
 
 // params takes an array of simple values.

@@ -49,7 +49,9 @@ func TestReadRequest(t *testing.T) {
 func FuzzScanRequest(f *testing.F) {
 	for _, s := range []string{
 		`{"sql":"SELECT 1","params":[1,-2,"a",null,true,false,1.5,-0,0,1e3,999999999999999999,9999999999999999999],"namespace_id":"n"}`,
-		`{"sql":"a","sql":"b"}`, `{"SQL":"a"}`, `{"sql":"a\n"}`, `{"sql":"a","params":[]}`, `{"sql":"a","params":null}`,
+		`{"sql":"a","sql":"b"}`, `{"SQL":"a"}`, `{"sql":"a\n\"\\\/é","params":["\t"]}`, `{"sql":"a\u00e9"}`, `{"sql":"a\`, `{"sql":"a\x"}`,
+		`{"sql":"a","options":{"rows":"array","int64":"string"}}`, `{"sql":"a","options":{}}`, `{"sql":"a","options":{"rows":"array","rows":"object"}}`,
+		`{"sql":"a","options":{"rows":"list"}}`, `{"sql":"a","params":[]}`, `{"sql":"a","params":null}`,
 		`{"sql":"a","params":[[1]]}`, `{ "sql" : "a" , "params" : [ 1 , 2 ] } `, `{"sql":"a","params":[01]}`, `{"sql":"a","params":[1 2]}`,
 	} {
 		f.Add([]byte(s))
@@ -85,7 +87,8 @@ func utf8Params(params []sqltype.Value) bool {
 func BenchmarkReadRequest(b *testing.B) {
 	for _, bc := range []struct{ name, body string }{
 		{"plain", `{"sql":"SELECT id, room, body FROM app.t WHERE id = $1","params":[500]}`},
-		{"escapes", `{"sql":"SELECT id, room, body\nFROM app.t WHERE id = $1","params":[500]}`},
+		{"link", `{"sql":"SELECT id, room, body\nFROM app.t WHERE id = $1","params":[500],"namespace_id":"app","options":{"rows":"array"}}`},
+		{"escapes", `{"sql":"SELECT id, room, body\u0020FROM app.t WHERE id = $1","params":[500]}`},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			body := []byte(bc.body)
