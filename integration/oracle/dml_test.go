@@ -55,7 +55,11 @@ func (s *session) sequence(ctx context.Context, seed uint64) error {
 			before = append(before, n)
 			continue
 		}
-		if name := explain(s.rules, n.String(), d); name != "" {
+		name := explain(s.rules, n.String(), d)
+		if name == "" {
+			name = s.proveChange(ctx, n, d)
+		}
+		if name != "" {
 			s.tally.accept(name, s.script(mentioned(all, []string{n.String()}), []string{n.String()}, d, origin))
 			break // the tables may differ from here on
 		}

@@ -44,7 +44,7 @@ func (m *rewriter) round(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	schema := query.NewSchema(r, r.IntN(5) == 0)
 	if r.IntN(10) == 0 {
-		schema.Tables[0].Large(2500)
+		schema.Tables[0].Large(1300)
 	}
 	m.spaces++
 	space := fmt.Sprintf("m%d", m.spaces)

@@ -84,7 +84,7 @@ func (s *session) round(ctx context.Context, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
 	schema := query.NewSchema(r, r.IntN(10) == 0)
 	if r.IntN(12) == 0 {
-		schema.Tables[0].Large(2500)
+		schema.Tables[0].Large(1300)
 	}
 	leave, sql, d, err := s.enter(ctx, schema.Tables)
 	if err != nil {

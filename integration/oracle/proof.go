@@ -80,6 +80,20 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 	return ""
 }
 
+// proveChange is prove for a statement that changes a table, which both sides
+// may hold differently from then on.
+func (s *session) proveChange(ctx context.Context, n *query.Node, d *Difference) string {
+	switch {
+	case d.Kind == OtherState && s.provesTwoFaults(ctx, n, d):
+		return twoFaults
+	case d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err):
+		if r := s.theirs.Exec(ctx, "EXPLAIN "+n.String()); r.Err != nil && r.Err.State == d.Theirs.Err.State {
+			return whilePlanning
+		}
+	}
+	return ""
+}
+
 // provesTwoRows runs a statement over each row of its table.
 func (s *session) provesTwoRows(ctx context.Context, q *query.Query, d *Difference) bool {
 	ours, theirs := false, false
@@ -106,12 +120,11 @@ func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Diff
 	tries := mostPieces
 	root.Without(func() bool {
 		sql := root.String()
-		a := s.ours.Exec(ctx, sql)
-		if a.Err == nil {
-			tries--
-			return tries > 0
+		a, b := s.ours.Exec(ctx, sql), s.theirs.Exec(ctx, sql)
+		if (a.Err == nil) != (b.Err == nil) && isChange(sql) {
+			return false // the tables differ from here on
 		}
-		if b := s.theirs.Exec(ctx, sql); b.Err != nil && a.Err.State == b.Err.State {
+		if a.Err != nil && b.Err != nil && a.Err.State == b.Err.State {
 			ours = ours || a.Err.State == d.Ours.Err.State
 			theirs = theirs || a.Err.State == d.Theirs.Err.State
 		}
@@ -119,4 +132,8 @@ func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Diff
 		return tries > 0 && !(ours && theirs)
 	})
 	return ours && theirs
+}
+
+func isChange(sql string) bool {
+	return strings.HasPrefix(sql, "INSERT") || strings.HasPrefix(sql, "UPDATE") || strings.HasPrefix(sql, "DELETE")
 }

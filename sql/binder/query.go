@@ -270,6 +270,9 @@ func (b *binder) ordinal(e ast.Expr, n int, clause string) (int, bool, error) {
 		at = e.Value
 	case *ast.UnaryExpr:
 		i, ok := e.X.(*ast.IntLit)
+		if _, fraction := e.X.(*ast.DecimalLit); fraction && e.Op == ast.OpSub {
+			return 0, true, b.errorf(e, dberr.InvalidSQL, "non-integer constant in %s", clause).WithState("42601")
+		}
 		if !ok || e.Op != ast.OpSub {
 			return 0, false, nil
 		}

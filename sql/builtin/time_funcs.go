@@ -622,6 +622,9 @@ func makeDate(y, m, d int64) (sqltype.Value, error) {
 }
 
 func makeTime(h, m int64, s float64) (int64, error) {
+	if math.Abs(s) < 5e-7 {
+		s = 0 // it is less than half a microsecond
+	}
 	if h < 0 || h > 24 || m < 0 || m > 59 || !(s >= 0 && s <= 60) || h == 24 && (m > 0 || s > 0) {
 		return 0, dberr.Newf(dberr.ValueOutOfRange, "time field value out of range: %d:%02d:%02v", h, m, s).WithState("22008")
 	}
