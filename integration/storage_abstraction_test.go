@@ -201,9 +201,14 @@ func eachBackend(t *testing.T, test func(t *testing.T, s *harness.Server)) {
 	})
 }
 
+// onRedis is the settings of a server on a Redis server.
+func onRedis(r *redistest.Server) []string {
+	return []string{"KALAMDB_STORE_BACKEND=redis", "KALAMDB_STORE_REDIS_URL=" + r.URL, "KALAMDB_STORE_REDIS_PREFIX=story7"}
+}
+
 func startOnRedis(t *testing.T, r *redistest.Server) *harness.Server {
 	t.Helper()
-	return harness.Start(t, "KALAMDB_STORE_BACKEND=redis", "KALAMDB_STORE_REDIS_URL="+r.URL)
+	return harness.Start(t, onRedis(r)...)
 }
 
 // TestStorageOperationsThroughAbstraction is story 7, scenarios 1 and 2: the
@@ -329,7 +334,7 @@ func TestAlternativeBackendCompatibility(t *testing.T) {
 			t.Errorf("%d changes", n)
 		}
 		// A second server on the same database is told who has it.
-		out, err := secondServer(t, s, "KALAMDB_STORE_BACKEND=redis", "KALAMDB_STORE_REDIS_URL="+r.URL)
+		out, err := secondServer(t, onRedis(r)...)
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || !strings.Contains(out, "in use by another server") || !strings.Contains(out, fmt.Sprint("process ", s.PID())) {
 			t.Errorf("a second server: %v\n%s", err, out)
@@ -376,7 +381,7 @@ func TestAlternativeBackendCompatibility(t *testing.T) {
 }
 
 // secondServer runs another server process to its end, which must come soon.
-func secondServer(t *testing.T, s *harness.Server, env ...string) (string, error) {
+func secondServer(t *testing.T, env ...string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	cmd := exec.CommandContext(harness.Context(t), harness.ServerBinary(t))

@@ -30,8 +30,9 @@ func (b *Backend) checkServer(ctx context.Context) error {
 	if info["loading"] == "1" {
 		return fmt.Errorf("redis loads its data")
 	}
-	if major, _, _ := strings.Cut(info["redis_version"], "."); len(major) < 2 && major < "6" {
-		return refuse("Use Redis 6 or newer.", "Redis %s is too old.", info["redis_version"])
+	var major, minor int
+	if _, err := fmt.Sscanf(info["redis_version"], "%d.%d", &major, &minor); err == nil && (major < 6 || major == 6 && minor < 2) {
+		return refuse("Use Redis 6.2 or newer.", "Redis %s is too old.", info["redis_version"])
 	}
 	if info["redis_mode"] == "cluster" {
 		return refuse("Use a single Redis server.", "Redis Cluster cannot keep the database: a change would span its nodes.")

@@ -87,14 +87,16 @@ func (s *snapshot) Get(p kv.Partition, key []byte) ([]byte, bool, error) {
 		return nil, false, nil
 	}
 	first := appendWholeKey(append(make([]byte, 0, len(key)+12), '['), key)
-	r := redis.ZRangeBy{
-		Min:   string(appendVersion(first, s.point.Seq)),
-		Max:   string(appendAfter(append(make([]byte, 0, len(key)+3), '('), key)),
+	r := redis.ZRangeArgs{
+		Key:   s.b.dataKey(p),
+		ByLex: true,
+		Start: string(appendVersion(first, s.point.Seq)),
+		Stop:  string(appendAfter(append(make([]byte, 0, len(key)+3), '('), key)),
 		Count: 1,
 	}
 	var found []string
 	err := s.read(func(ctx context.Context) (err error) {
-		found, err = s.b.client.ZRangeByLex(ctx, s.b.dataKey(p), &r).Result()
+		found, err = s.b.client.ZRangeArgs(ctx, r).Result()
 		return err
 	})
 	if err != nil || len(found) == 0 {
@@ -139,14 +141,14 @@ func damaged(p kv.Partition) error {
 // Partitions implements kv.Snapshot.
 func (s *snapshot) Partitions(prefix kv.Partition) iter.Seq2[kv.Partition, error] {
 	return func(yield func(kv.Partition, error) bool) {
-		r := redis.ZRangeBy{Min: "[" + string(prefix), Max: "+", Count: 4 * maxFetch}
+		r := redis.ZRangeArgs{Key: s.b.registryKey(), ByLex: true, Start: "[" + string(prefix), Stop: "+", Count: 4 * maxFetch}
 		if end := kv.Successor([]byte(prefix)); end != nil {
-			r.Max = "(" + string(end)
+			r.Stop = "(" + string(end)
 		}
 		for {
 			var names []string
 			err := s.read(func(ctx context.Context) (err error) {
-				names, err = s.b.client.ZRangeByLex(ctx, s.b.registryKey(), &r).Result()
+				names, err = s.b.client.ZRangeArgs(ctx, r).Result()
 				return err
 			})
 			if err != nil {
@@ -173,7 +175,7 @@ func (s *snapshot) Partitions(prefix kv.Partition) iter.Seq2[kv.Partition, error
 			if int64(len(names)) < r.Count {
 				return
 			}
-			r.Min = "(" + names[len(names)-1]
+			r.Start = "(" + names[len(names)-1]
 		}
 	}
 }
@@ -310,14 +312,13 @@ func (it *iterator) member() (member, bool) {
 
 // more fetches the next members.
 func (it *iterator) more() bool {
-	r := redis.ZRangeBy{Min: it.min, Max: it.max, Count: it.fetch}
+	r := redis.ZRangeArgs{Key: it.s.b.dataKey(it.p), ByLex: true, Start: it.min, Stop: it.max, Rev: it.reverse, Count: it.fetch}
+	if it.reverse {
+		r.Start, r.Stop = it.max, it.min // Redis walks from Start to Stop
+	}
 	var got []string
 	it.err = it.s.read(func(ctx context.Context) (err error) {
-		if it.reverse {
-			got, err = it.s.b.client.ZRevRangeByLex(ctx, it.s.b.dataKey(it.p), &r).Result()
-		} else {
-			got, err = it.s.b.client.ZRangeByLex(ctx, it.s.b.dataKey(it.p), &r).Result()
-		}
+		got, err = it.s.b.client.ZRangeArgs(ctx, r).Result()
 		return err
 	})
 	if it.err != nil {
