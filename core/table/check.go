@@ -422,7 +422,7 @@ func (ck *checker) take() {
 				}
 				stamp(e.tomb, ck.seqs[2*i], micros)
 				b.Put(p.partition, e.oldKey, e.tomb)
-				ck.s.touched(p.partition, e.oldKey, ck.seqs[2*i])
+				ck.s.touched(ck.t.ID, p.partition, e.oldKey, ck.seqs[2*i])
 			}
 		}
 	}
@@ -449,7 +449,7 @@ func (ck *checker) take() {
 			}
 			stamp(e.value, seq, micros)
 			b.Put(p.partition, key, e.value)
-			ck.s.touched(p.partition, key, seq)
+			ck.s.touched(ck.t.ID, p.partition, key, seq)
 		}
 		if listen {
 			g.events = append(g.events, ck.event(w, seq))

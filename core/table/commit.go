@@ -157,6 +157,7 @@ func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, th
 			s.counts.forget(t.ID)
 			s.streams.drop(t.ID)
 			s.codecs.forget(t.ID)
+			delete(s.written, t.ID)
 		}
 		if err := s.advance(edit.Next()); err != nil {
 			return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +66,9 @@ type FlushResult struct {
 	// Crowded counts the partitions that have many segments now, so that they
 	// are better compacted.
 	Crowded int64
+	// Looked counts the partitions that were looked at: those that were written
+	// since the flush before, or all where that is not known.
+	Looked int64
 }
 
 // Crowd is from how many segments on a partition has many.
@@ -134,36 +139,92 @@ func (s *Store) Flush(ctx context.Context, id ident.TableID, opts FlushOptions) 
 	case <-ctx.Done():
 		return f.res, context.Cause(ctx)
 	}
-	f.st = s.Acquire()
-	defer f.st.Release()
-	if err := f.prepare(); err != nil {
+	written, err := s.beginFlush(ctx, f)
+	if err != nil {
 		return f.res, err
 	}
+	defer f.st.Release()
+	err = f.run(ctx, written)
+	s.endFlush(ctx, f, err == nil)
+	return f.res, err
+}
+
+// beginFlush takes the state that a flush moves the rows of, and the partitions
+// that were written since the one before; nil: they are not known.
+func (s *Store) beginFlush(ctx context.Context, f *flusher) (written map[kv.Partition]bool, err error) {
+	err = s.command(ctx, func() error {
+		f.st = s.Acquire()
+		written = s.written[f.id]
+		if s.written == nil {
+			s.written = map[ident.TableID]map[kv.Partition]bool{}
+		}
+		s.written[f.id] = map[kv.Partition]bool{}
+		return nil
+	})
+	return written, err
+}
+
+// endFlush adds the partitions whose rows have stayed to those that are written
+// from now on. After a failure it is not known which ones these are.
+func (s *Store) endFlush(ctx context.Context, f *flusher, done bool) {
+	// It fails only when the store is closed, and with it forgets all this.
+	_ = s.command(context.WithoutCancel(ctx), func() error {
+		known := s.written[f.id]
+		switch {
+		case known == nil:
+		case !done:
+			delete(s.written, f.id)
+		default:
+			for _, p := range f.left {
+				known[p] = true
+			}
+		}
+		return nil
+	})
+}
+
+// writtenMost is how many written partitions of a table are kept; when there
+// are more, the next flush looks at all that there are.
+const writtenMost = 1 << 18
+
+// run flushes the partitions that were written, or all.
+func (f *flusher) run(ctx context.Context, written map[kv.Partition]bool) error {
+	if err := f.prepare(); err != nil {
+		return err
+	}
+	partitions := f.st.kv.Partitions(keyenc.TablePrefix(f.id))
+	if written != nil {
+		partitions = func(yield func(kv.Partition, error) bool) {
+			for _, p := range slices.Sorted(maps.Keys(written)) {
+				if !yield(p, nil) {
+					return
+				}
+			}
+		}
+	}
 	var group []*flushed
-	for p, err := range f.st.kv.Partitions(keyenc.TablePrefix(id)) {
+	for p, err := range partitions {
 		if err != nil {
-			return f.res, fmt.Errorf("flush %s: %w", f.t.Ident(), err)
+			return fmt.Errorf("flush %s: %w", f.t.Ident(), err)
 		}
 		one, err := f.look(p)
 		if err != nil {
-			return f.res, err
+			return err
 		}
 		if one == nil {
 			continue
 		}
 		if group = append(group, one); len(group) == groupFiles {
 			if err := f.group(ctx, group); err != nil {
-				return f.res, err
+				return err
 			}
 			group = group[:0]
 		}
 	}
 	if len(group) > 0 {
-		if err := f.group(ctx, group); err != nil {
-			return f.res, err
-		}
+		return f.group(ctx, group)
 	}
-	return f.res, nil
+	return nil
 }
 
 // flusher is one flush of a table.
@@ -178,6 +239,8 @@ type flusher struct {
 	// commits is how many statements were committed when busy was asked last,
 	// lastBusy the last time when there were new ones.
 	commits, lastBusy atomic.Int64
+	// left are the partitions that had too few rows.
+	left []kv.Partition
 }
 
 // quietTime is for how long no statement is committed before a flush takes that
@@ -248,6 +311,7 @@ func (f *flusher) look(p kv.Partition) (*flushed, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.res.Looked++
 	one := &flushed{p: p, user: name.User}
 	l, err := f.s.cold(f.st, f.id, p)
 	if err != nil {
@@ -280,7 +344,10 @@ func (f *flusher) look(p kv.Partition) (*flushed, error) {
 	case fresh >= f.opts.MinRows:
 		one.fresh, one.entry.Storage = true, f.t.Storage
 		return one, nil
-	case n > fresh:
+	case fresh > 0:
+		f.left = append(f.left, p)
+	}
+	if n > fresh {
 		// What a crash has left is removed; the rest waits.
 		return one, nil
 	}
@@ -520,7 +587,12 @@ func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tri
 
 // touched notes a key that is about to be written, where that matters: in a
 // partition that is watched, and in one whose bounds are known.
-func (s *Store) touched(p kv.Partition, key []byte, seq change.Seq) {
+func (s *Store) touched(id ident.TableID, p kv.Partition, key []byte, seq change.Seq) {
+	if known := s.written[id]; known != nil && !known[p] {
+		if known[p] = true; len(known) > writtenMost {
+			delete(s.written, id)
+		}
+	}
 	s.hot.wrote(p, key)
 	s.images.wrote(p, key, seq)
 	if len(s.watched) > 0 {

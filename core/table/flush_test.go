@@ -674,7 +674,7 @@ func TestFlushFails(t *testing.T) {
 	f.mustCommit("ann", tab, insert(1, "a"))
 	f.mustCommit("bob", tab, insert(1, "b"))
 	broken.Store(true)
-	if res, err := f.Flush(context.Background(), tab.ID, FlushOptions{}); code(err) != dberr.StorageUnavailable || res != (FlushResult{}) {
+	if res, err := f.Flush(context.Background(), tab.ID, FlushOptions{}); code(err) != dberr.StorageUnavailable || res != (FlushResult{Looked: 2}) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if n := p.names(t); len(n) != 0 {
@@ -763,5 +763,47 @@ func TestMissingSegment(t *testing.T) {
 	_, err = src.Get(context.Background(), sqltype.Row{sqltype.NewBigInt(1)}, []int{0}, false, make(sqltype.Row, 1))
 	if e, _ := dberr.As(err); code(err) != dberr.StorageUnavailable || !strings.Contains(e.Message, "missing") {
 		t.Errorf("a missing segment: %v", err)
+	}
+}
+
+// TestFlushLooksAtWhatWasWritten flushes one of several users again, and finds
+// what a flush that failed, or had too few rows, has left.
+func TestFlushLooksAtWhatWasWritten(t *testing.T) {
+	b, p := memkv.New(memkv.Options{}), newPlace()
+	f := open(t, b, Options{Files: p})
+	tab := f.table(ident.UserTable, "t", true, nil)
+	users := []ident.UserID{"ann", "bob", "cid", "dan"}
+	for _, u := range users {
+		f.mustCommit(u, tab, insert(1, "a"))
+	}
+	want := func(opts FlushOptions, looked, rows int64) {
+		t.Helper()
+		res, err := f.Flush(context.Background(), tab.ID, opts)
+		if err != nil || res.Looked != looked || res.Rows != rows {
+			t.Errorf("flushed %+v, %v; want %d rows and %d looked at", res, err, rows, looked)
+		}
+	}
+	want(FlushOptions{}, 4, 4)
+	want(FlushOptions{}, 0, 0)
+	f.mustCommit("bob", tab, insert(2, "b"))
+	f.mustCommit("cid", tab, insert(2, "b"), insert(3, "c"))
+	want(FlushOptions{MinRows: 2}, 2, 2)
+	want(FlushOptions{MinRows: 2}, 1, 0)
+	f.mustCommit("dan", tab, insert(2, "b"))
+	f.interrupted(tab, StepListed)
+	want(FlushOptions{}, 4, 0)
+	f.mustCommit("ann", tab, insert(2, "b"))
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, b, Options{Files: p})
+	want(FlushOptions{}, 4, 1)
+	for _, u := range users {
+		if n := f.countRows(u, tab, false); n < 2 {
+			t.Errorf("%s has %d rows", u, n)
+		}
+	}
+	if s := f.Stats(tab.ID); s.Waiting != 0 || s.Flushed != 9 {
+		t.Errorf("stats are %+v", s)
 	}
 }

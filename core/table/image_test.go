@@ -98,7 +98,7 @@ func (f *fixture) wantImage(user ident.UserID, t *ddl.Table) *image {
 func TestImageAgainstModel(t *testing.T) {
 	for name, keyed := range map[string]bool{"key": true, "row id": false} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				testImage(t, keyed, rand.New(rand.NewPCG(seed, 3)))
 			}
 		})
@@ -165,11 +165,11 @@ func testImage(t *testing.T, keyed bool, r *rand.Rand) {
 	}
 	grow(3000)
 	f.flush(tab)
-	for range 6 {
+	for range 4 {
 		change()
 		f.wantNewest(user, tab, 30, false) // without an image
 		f.wantImage(user, tab)
-		for range 15 {
+		for range 12 {
 			change()
 			if r.IntN(3) == 0 {
 				grow(r.Int64N(200))

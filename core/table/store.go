@@ -187,6 +187,10 @@ type Store struct {
 	// watched has, for each partition whose flushed rows are being removed,
 	// the keys that were written meanwhile.
 	watched map[kv.Partition]map[string]bool
+	// written has the partitions of a table that were written since its last
+	// flush began, or had too few rows for it. There is none for a table before
+	// its first flush since the start, or after one that failed.
+	written map[ident.TableID]map[kv.Partition]bool
 }
 
 // The keys of the meta partition; count.go has more.
