@@ -77,7 +77,7 @@ type imageColumn struct {
 
 // The bounds of images: of one, of all, and of how many partitions have one.
 const (
-	imageBytes  = 32 << 20
+	imageBytes  = 16 << 20 // of rows; it takes three times as much
 	imagesBytes = 96 << 20
 	imagesMost  = 4096
 	// imageLog is how many keys may be written before an image takes them in.
@@ -328,7 +328,14 @@ func (b *imageBuilder) build(old *image) (*image, error) {
 		if ok {
 			im.parts, im.logged = slices.Clone(old.parts), next
 			copy(im.covers, old.covers)
-			return im, b.extend(keys)
+			if err := b.extend(keys); err != nil {
+				return nil, err
+			}
+			if im.size > 4*imageBytes {
+				b.t.giveUp(im.gen)
+				return nil, nil
+			}
+			return im, nil
 		}
 	}
 	b.t.mu.Lock()
@@ -344,9 +351,7 @@ func (b *imageBuilder) build(old *image) (*image, error) {
 		return nil, err
 	}
 	if !fits {
-		b.t.mu.Lock()
-		b.t.tooLarge = im.gen
-		b.t.mu.Unlock()
+		b.t.giveUp(im.gen)
 		return nil, nil
 	}
 	if err := b.coldCovers(old); err != nil {
@@ -361,6 +366,15 @@ func (b *imageBuilder) build(old *image) (*image, error) {
 	return im, nil
 }
 
+// giveUp ends the making of images of a generation, whose hot rows are too many.
+func (t *tracker) giveUp(gen uint64) {
+	t.now.Store(nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tooLarge = gen
+}
+
+// start is the number of the first key that is noted.
 func (t *tracker) start() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -389,7 +403,7 @@ func (b *imageBuilder) hotRows() (fits bool, err error) {
 		if rowenc.Row(row).Seq() <= b.im.list.seq {
 			continue // a copy of a cold row
 		}
-		if size += int64(len(row) + len(it.Key())); size > imageBytes/4 {
+		if size += int64(len(row) + len(it.Key())); size > imageBytes {
 			return false, nil
 		}
 		if err := rows.add(it.Key(), row); err != nil {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
+	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv/memkv"
 )
 
@@ -293,6 +295,36 @@ func TestImagesAreBounded(t *testing.T) {
 		t.Error("an image without rows")
 	}
 	if n := f.countRows("ann", tab, false); n != imageLog+12 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// TestImageOfTooManyHotRows reads on without one.
+func TestImageOfTooManyHotRows(t *testing.T) {
+	f := open(t, memkv.New(memkv.Options{}), Options{Files: newPlace()})
+	tab := f.table(ident.UserTable, "t", true, nil)
+	f.mustCommit("ann", tab, insert(1, "a"))
+	f.flush(tab)
+	f.mustCommit("ann", tab, insert(2, "b"))
+	f.wantImage("ann", tab)
+	large := strings.Repeat("x", 1<<20)
+	for i := range int64(24) {
+		f.mustCommit("ann", tab, insert(10+i, large))
+		if n := f.countRows("ann", tab, false); n != int(i)+3 {
+			t.Fatalf("%d rows of %d", n, i+3)
+		}
+	}
+	tr := f.images.find(keyenc.UserPartition(tab.ID, "ann"))
+	if tr == nil || tr.now.Load() != nil || tr.tooLarge == 0 {
+		t.Errorf("there still is an image")
+	}
+	// After the next flush there is room again.
+	f.flush(tab)
+	f.mustCommit("ann", tab, insert(3, "c"))
+	if im := f.wantImage("ann", tab); len(im.parts) != 1 {
+		t.Errorf("an image of %d parts", len(im.parts))
+	}
+	if n := f.countRows("ann", tab, false); n != 27 {
 		t.Errorf("%d rows", n)
 	}
 }
