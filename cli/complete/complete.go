@@ -23,6 +23,7 @@ const (
 	Namespace Kind = "namespaces"
 	Command   Kind = "commands"
 	Option    Kind = "options"
+	File      Kind = "files"
 )
 
 // Candidate is one thing that a word may become.
@@ -114,6 +115,8 @@ type Completer struct {
 	Names     *Names
 	Commands  []Candidate
 	Arguments func(command string) []string
+	// Files gives the paths that begin like a word; may be nil.
+	Files func(word string) []string
 	// Namespace is the current namespace, whose tables need no qualifier.
 	Namespace func() string
 }
@@ -216,17 +219,38 @@ func (c *Completer) command(stmt string) (string, []Candidate) {
 			}
 		}
 	}
-	switch name {
-	case `\d`, `\flush`, `\copy`, `\dt`, `\stats`:
-		c.tables(func(k Kind, list ...string) {
-			for _, s := range list {
-				if matches(s, word) {
-					out = append(out, Candidate{Text: s, Kind: k})
-				}
+	add := func(k Kind, list ...string) {
+		for _, s := range list {
+			if matches(s, word) {
+				out = append(out, Candidate{Text: s, Kind: k})
 			}
-		})
+		}
+	}
+	switch name {
+	case `\d`, `\describe`, `\flush`, `\stats`:
+		c.tables(add)
+	case `\dt`:
+		add(Namespace, c.namespaces()...)
+	case `\i`, `\include`, `\o`:
+		c.files(word, add)
+	case `\copy`:
+		switch {
+		case strings.HasPrefix(word, "'"): // a path stands in quotes
+			word = word[1:]
+			c.files(word, add)
+		case len(strings.Fields(stmt[:start])) == 1:
+			c.tables(add)
+		default:
+			add(Keyword, "FROM", "TO", "WITH")
+		}
 	}
 	return word, dedupe(out)
+}
+
+func (c *Completer) files(word string, add func(Kind, ...string)) {
+	if c.Files != nil {
+		add(File, c.Files(word)...)
+	}
 }
 
 func (c *Completer) namespaces() []string {
@@ -335,7 +359,7 @@ func dedupe(in []Candidate) []Candidate {
 }
 
 func rank(k Kind) int {
-	for i, o := range []Kind{Table, Column, Namespace, Keyword, Function, Command, Option} {
+	for i, o := range []Kind{Table, Column, Namespace, Keyword, Function, Command, Option, File} {
 		if k == o {
 			return i
 		}

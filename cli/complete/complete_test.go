@@ -1,6 +1,7 @@
 package complete
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ func completer() *Completer {
 		map[string][]string{"app.messages": {"content", "room"}, "app.members": {"name"}, "shop.orders": {"total"}})
 	return &Completer{Names: n, Namespace: func() string { return "app" },
 		Commands:  []Candidate{{Text: `\connect`, Kind: Command}, {Text: `\config`, Kind: Command}, {Text: `\d`, Kind: Command}},
+		Files:     func(string) []string { return []string{"main.sql"} },
 		Arguments: func(c string) []string { return map[string][]string{`\format`: {"json", "csv"}}[c] }}
 }
 
@@ -38,6 +40,11 @@ func TestComplete(t *testing.T) {
 		{`\con`, `\connect \config`, `\d`},
 		{`\format j`, "json", "csv"},
 		{`\d `, "messages", ""},
+		{`\dt `, "app shop", "messages"},
+		{`\i ma`, "main.sql", "app"},
+		{`\copy `, "messages app.messages", "FROM"},
+		{`\copy app.messages `, "FROM TO", "messages"},
+		{`\copy app.messages FROM 'ma`, "main.sql", "FROM"},
 		{"\n SUBSCRIBE ", "TO", ""},
 	} {
 		_, got := completer().Complete([]rune(tc.line), len([]rune(tc.line)))
@@ -58,6 +65,50 @@ func TestComplete(t *testing.T) {
 				t.Errorf("%q offers %s", tc.line, w)
 			}
 		}
+	}
+}
+
+func offers(line string) (word string, texts []string) {
+	word, list := completer().Complete([]rune(line), len([]rune(line)))
+	for _, c := range list {
+		texts = append(texts, c.Text)
+	}
+	return word, texts
+}
+
+// What happens when TAB is pressed with no partial input (empty line)?
+func TestNothingTyped(t *testing.T) {
+	for _, line := range []string{"", "  ", "SELECT 1;", "SELECT 1;\n "} {
+		if word, got := offers(line); word != "" || !slices.Equal(got, starters) {
+			t.Errorf("%q offers %v", line, got)
+		}
+	}
+}
+
+// How does auto-completion behave when multiple keywords share the same prefix
+// (e.g., "CREATE" and "CREATE TABLE")?
+func TestKeywordsWithTheSamePrefix(t *testing.T) {
+	word, got := offers("CRE")
+	if word != "CRE" || got[0] != "CREATE" || !slices.Contains(got, "CREATE TABLE") || !slices.Contains(got, "CREATE NAMESPACE") {
+		t.Errorf("%q offers %v", word, got)
+	}
+	for _, text := range got {
+		if !strings.HasPrefix(text, "CREATE") {
+			t.Errorf("CRE offers %s", text)
+		}
+	}
+}
+
+// What occurs when a user types a complete keyword and presses TAB again?
+func TestCompleteKeyword(t *testing.T) {
+	if word, got := offers("SELECT"); word != "SELECT" || !slices.Equal(got, []string{"SELECT"}) {
+		t.Errorf("%q offers %v", word, got)
+	}
+	if word, got := offers("CREATE"); word != "CREATE" || got[0] != "CREATE" || len(got) < 2 {
+		t.Errorf("%q offers %v", word, got)
+	}
+	if word, got := offers("CREATE "); word != "" || !slices.Contains(got, "TABLE") || slices.Contains(got, "CREATE") {
+		t.Errorf("behind the space %q offers %v", word, got)
 	}
 }
 

@@ -54,6 +54,9 @@ type Output struct {
 	Color any `toml:"color,omitempty"`
 	// Border is ascii, light or rounded.
 	Border string `toml:"border,omitempty"`
+	// Wide is what happens to values too long for a table's column: "cut" (the
+	// default) or "wrap".
+	Wide string `toml:"wide,omitempty"`
 	// Null stands for NULL in tables.
 	Null string `toml:"null,omitempty"`
 	// Timing shows how long a statement took. Default true.
@@ -137,7 +140,7 @@ func explain(path string, err error) error {
 		line, col := d.Position()
 		return &Error{Path: path, Line: line, Column: col,
 			Reason: fmt.Sprintf("there is no setting %q", strings.Join(d.Key(), ".")),
-			Hint:   "Remove the line, or see `kalam-cli man` for the settings that exist."}
+			Hint:   "Remove the line; the settings that exist stand in the README of kalam-cli."}
 	}
 	var d *toml.DecodeError
 	if errors.As(err, &d) {
@@ -167,6 +170,11 @@ func (c *Config) validate(path string, data []byte) error {
 	case "", "ascii", "light", "rounded":
 	default:
 		return bad("border", fmt.Sprintf("border is %q; it must be ascii, light or rounded", c.Output.Border))
+	}
+	switch c.Output.Wide {
+	case "", "cut", "wrap":
+	default:
+		return bad("wide", fmt.Sprintf("wide is %q; it must be cut or wrap", c.Output.Wide))
 	}
 	if _, err := ParseColor(fmt.Sprint(c.Output.colorOr("auto"))); err != nil {
 		return bad("color", err.Error())

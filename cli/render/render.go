@@ -57,6 +57,9 @@ type Options struct {
 	Terminal bool
 	// Width is how many columns the terminal has; 0 means no limit.
 	Width int
+	// Wrap continues values that are too long for a table's column on further
+	// lines, instead of cutting them off.
+	Wrap bool
 	// Null stands for NULL in tables and records. Default "NULL".
 	Null string
 	// Border is "ascii" (the default), "light", "rounded" or "none".

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,8 @@ func TestGolden(t *testing.T) {
 		"table_100":     {Width: 100, Footer: true, Terminal: true},
 		"table_80":      {Width: 80, Footer: true, Timing: true, Terminal: true},
 		"table_200":     {Width: 200, Footer: true, Terminal: true},
+		"wrap_80":       {Width: 80, Footer: true, Terminal: true, Wrap: true},
+		"wrap_200":      {Width: 200, Footer: true, Terminal: true, Wrap: true},
 		"table_nolimit": {Footer: true},
 		"table_40":      {Width: 40, Footer: true, Terminal: true},
 		"table_light":   {Width: 120, Border: "light", Null: "∅"},
@@ -200,6 +203,34 @@ func TestFit(t *testing.T) {
 	} {
 		if got := Fit(tc.in, tc.n, tc.right); got != tc.want || Width(got) != tc.n {
 			t.Errorf("%q in %d gives %q", tc.in, tc.n, got)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		n    int
+		want []string
+	}{
+		{"", 4, []string{""}}, {"abcd", 4, []string{"abcd"}}, {"abcdef", 4, []string{"abcd", "ef"}}, {"some words here", 10, []string{"some words", "here"}},
+		{"a bcdefghij", 6, []string{"a bcde", "fghij"}}, {"日本語", 5, []string{"日本", "語"}}, {"日本", 1, []string{"日", "本"}}, {"one two three", 9, []string{"one two", "three"}},
+	} {
+		if got := Wrap(tc.in, tc.n); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%q in %d gives %q", tc.in, tc.n, got)
+		}
+	}
+	// Nothing is lost, wherever it is wrapped.
+	text := "wide 😀 and combining é, " + strings.Repeat("long", 40)
+	for n := 2; n < 60; n++ {
+		lines := Wrap(text, n)
+		if got, want := strings.ReplaceAll(strings.Join(lines, ""), " ", ""), strings.ReplaceAll(text, " ", ""); got != want {
+			t.Errorf("in %d columns %q", n, got)
+		}
+		for _, l := range lines {
+			if Width(l) > n {
+				t.Errorf("%q is wider than %d", l, n)
+			}
 		}
 	}
 }

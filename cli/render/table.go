@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/kalamdb/kalamdb/link"
 )
@@ -125,19 +126,11 @@ func (t *tablePrinter) begin() error {
 	if err := t.rule(t.box.TopLeft, t.box.TopSeparator, t.box.TopRight); err != nil {
 		return err
 	}
-	t.line.Reset()
-	t.line.WriteString(t.box.Left)
+	head := make([]cell, len(t.cols))
 	for i, c := range t.cols {
-		if i > 0 {
-			t.line.WriteString(t.box.MiddleVertical)
-		}
-		t.line.WriteByte(' ')
-		t.line.WriteString(paint(t.o.Color, headColor, Fit(Safe(c.Name), widths[i], numeric(c.Type))))
-		t.line.WriteByte(' ')
+		head[i] = cell{Safe(c.Name), false}
 	}
-	t.line.WriteString(t.box.Right)
-	t.line.WriteByte('\n')
-	if _, err := io.WriteString(t.w, t.line.String()); err != nil {
+	if err := t.cells(head, func(int, cell) text.Colors { return headColor }); err != nil {
 		return err
 	}
 	if err := t.rule(t.box.LeftSeparator, t.box.MiddleSeparator, t.box.RightSeparator); err != nil {
@@ -223,19 +216,42 @@ func (t *tablePrinter) write(row []cell) error {
 		return io.EOF
 	}
 	t.n++
-	t.line.Reset()
-	t.line.WriteString(t.box.Left)
-	for i, c := range row {
-		if i > 0 {
-			t.line.WriteString(t.box.MiddleVertical)
+	return t.cells(row, func(i int, c cell) text.Colors { return valueColor(t.cols[i].Type, c.null) })
+}
+
+// cells writes one row between its borders: on one line with what is too long
+// cut off, or on as many as its longest value needs.
+func (t *tablePrinter) cells(row []cell, color func(int, cell) text.Colors) error {
+	height := 1
+	var parts [][]string
+	if t.o.Wrap {
+		parts = make([][]string, len(row))
+		for i, c := range row {
+			parts[i] = Wrap(c.text, t.widths[i])
+			height = max(height, len(parts[i]))
 		}
-		t.line.WriteByte(' ')
-		typ := t.cols[i].Type
-		t.line.WriteString(paint(t.o.Color, valueColor(typ, c.null), Fit(c.text, t.widths[i], numeric(typ))))
-		t.line.WriteByte(' ')
 	}
-	t.line.WriteString(t.box.Right)
-	t.line.WriteByte('\n')
+	t.line.Reset()
+	for n := range height {
+		t.line.WriteString(t.box.Left)
+		for i, c := range row {
+			if i > 0 {
+				t.line.WriteString(t.box.MiddleVertical)
+			}
+			s := c.text
+			if parts != nil {
+				s = ""
+				if n < len(parts[i]) {
+					s = parts[i][n]
+				}
+			}
+			t.line.WriteByte(' ')
+			t.line.WriteString(paint(t.o.Color, color(i, c), Fit(s, t.widths[i], numeric(t.cols[i].Type))))
+			t.line.WriteByte(' ')
+		}
+		t.line.WriteString(t.box.Right)
+		t.line.WriteByte('\n')
+	}
 	_, err := io.WriteString(t.w, t.line.String())
 	return err
 }

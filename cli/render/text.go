@@ -98,6 +98,29 @@ func Fit(s string, n int, right bool) string {
 	return s + pad
 }
 
+// Wrap cuts the text into lines of at most n columns, at a space where there is
+// one in a line's second half. A text that fits is one line.
+func Wrap(s string, n int) []string {
+	var out []string
+	for n = max(n, 1); Width(s) > n; {
+		line := width.Truncate(s, n, "")
+		if line == "" { // not even one character fits
+			_, size := utf8.DecodeRuneInString(s)
+			line = s[:size]
+		}
+		rest := s[len(line):]
+		if i := strings.LastIndexByte(line, ' '); rest != "" && rest[0] != ' ' && i > len(line)/2 {
+			line, rest = line[:i], s[i:]
+		}
+		out = append(out, line)
+		s = strings.TrimPrefix(rest, " ")
+	}
+	if s == "" && out != nil {
+		return out
+	}
+	return append(out, s)
+}
+
 const blank = "                                                                "
 
 func spaces(n int) string {

@@ -80,14 +80,19 @@ type App struct {
 	outTTY      bool
 	colorOut    bool
 	colorErr    bool
+	errTTY      bool // the error output can show a line that changes
+	unpaged     bool // nobody is to be asked after a page, as in \watch
 
 	format   render.Format
 	expanded string // "off", "on", "auto"
 	timing   bool
 	border   string
+	wrap     bool // long values are wrapped, not cut
 	null     string
 	pageSize int
 	vars     map[string]string
+
+	last string // the latest query, for \watch
 
 	hist    *history.History
 	names   *complete.Names
@@ -103,7 +108,7 @@ type App struct {
 func New(o Options) (*App, error) {
 	a := &App{
 		o: o, con: o.Connection, errw: o.Err, format: o.Format, expanded: "auto", timing: true,
-		border: o.Config.Output.Border, null: o.Config.Output.Null, pageSize: 1000,
+		border: o.Config.Output.Border, wrap: o.Config.Output.Wide == "wrap", null: o.Config.Output.Null, pageSize: 1000,
 		vars: map[string]string{}, names: &complete.Names{}, refresh: make(chan struct{}, 1),
 		sigs: make(chan os.Signal, 4),
 	}
@@ -121,7 +126,9 @@ func New(o Options) (*App, error) {
 	}
 	a.outTTY = term.IsTerminal(int(o.Out.Fd()))
 	a.colorOut = wantsColor(o.Color, a.outTTY)
-	a.colorErr = wantsColor(o.Color, term.IsTerminal(int(o.Err.Fd())))
+	errTTY := term.IsTerminal(int(o.Err.Fd()))
+	a.colorErr = wantsColor(o.Color, errTTY)
+	a.errTTY = errTTY && os.Getenv("TERM") != "dumb"
 	a.out = bufio.NewWriterSize(o.Out, 64<<10)
 	if o.Output != "" {
 		if err := a.redirect(o.Output); err != nil {
@@ -319,7 +326,7 @@ func (a *App) redirect(path string) error {
 func (a *App) options(ctx context.Context) render.Options {
 	o := render.Options{
 		Format: a.format, Color: a.colorOut, Terminal: a.outTTY, Null: a.null, Border: a.border,
-		Footer: true, Timing: a.timing,
+		Footer: true, Timing: a.timing, Wrap: a.wrap,
 	}
 	if a.format == render.Table && a.expanded == "on" {
 		o.Format = render.Vertical
@@ -327,7 +334,7 @@ func (a *App) options(ctx context.Context) render.Options {
 	if a.outTTY && a.expanded != "off" {
 		o.Width = a.width()
 	}
-	if a.outTTY && a.interactive {
+	if a.outTTY && a.interactive && !a.unpaged {
 		o.Page = a.pageSize
 		o.More = func() bool { return a.more(ctx) }
 	}

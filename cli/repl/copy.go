@@ -122,7 +122,7 @@ func (a *App) copyOut(ctx context.Context, query, path string, o copyOptions) (e
 	}()
 	w := bufio.NewWriterSize(f, 64<<10)
 	n := int64(0)
-	progress := a.progress()
+	progress := a.progress(nil)
 	defer progress(-1)
 	var p render.Printer
 	var cw *csv.Writer
@@ -189,6 +189,10 @@ func (a *App) copyIn(ctx context.Context, table, cols, path string, o copyOption
 		return fmt.Errorf("cannot read %s: %w", path, pathReason(err))
 	}
 	defer f.Close()
+	in := &meter{r: f}
+	if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+		in.size = fi.Size()
+	}
 	var named []string
 	if cols != "" {
 		for _, c := range strings.Split(strings.Trim(cols, "() "), ",") {
@@ -197,9 +201,9 @@ func (a *App) copyIn(ctx context.Context, table, cols, path string, o copyOption
 	}
 	var r rowReader
 	if o.format == "csv" {
-		r, err = newCSVReader(f, o, named)
+		r, err = newCSVReader(in, o, named)
 	} else {
-		r, err = newJSONReader(f, named)
+		r, err = newJSONReader(in, named)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
@@ -208,7 +212,7 @@ func (a *App) copyIn(ctx context.Context, table, cols, path string, o copyOption
 		a.say("0 rows copied to %s", table)
 		return nil
 	}
-	progress := a.progress()
+	progress := a.progress(in)
 	defer progress(-1)
 	total := int64(0)
 	var params []any
@@ -441,22 +445,4 @@ func (j *jsonReader) next() ([]any, error) {
 		return nil, fmt.Errorf("the object has the key %q, which the first one does not have", k)
 	}
 	return out, nil
-}
-
-// progress shows a count on a terminal; -1 takes it away.
-func (a *App) progress() func(int64) {
-	if !a.interactive || !a.colorErr {
-		return func(int64) {}
-	}
-	shown := false
-	return func(n int64) {
-		switch {
-		case n >= 0:
-			shown = true
-			fmt.Fprintf(a.errw, "\r%s\x1b[K", render.Rows(n))
-		case shown:
-			shown = false
-			fmt.Fprint(a.errw, "\r\x1b[K")
-		}
-	}
 }

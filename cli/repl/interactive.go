@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -168,7 +169,7 @@ func (a *App) shell() *readline.Shell {
 	rl.History.Delete()
 	rl.History.Add("kalam", a.hist)
 	c := &complete.Completer{
-		Names: a.names, Commands: completions(), Arguments: arguments,
+		Names: a.names, Commands: completions(), Arguments: arguments, Files: files,
 		Namespace: func() string {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -193,6 +194,36 @@ func (a *App) reserve(lines int) {
 	}
 }
 
+// maxFiles bounds how many files TAB offers.
+const maxFiles = 200
+
+// files gives the files and folders that begin like the word.
+func files(word string) []string {
+	dir, base := filepath.Split(word)
+	read := dir
+	if read == "" {
+		read = "."
+	}
+	entries, err := os.ReadDir(read)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, base) || base == "" && name[0] == '.' || strings.ContainsAny(name, " '\"") {
+			continue
+		}
+		if e.IsDir() {
+			name += string(filepath.Separator)
+		}
+		if out = append(out, dir+name); len(out) == maxFiles {
+			break
+		}
+	}
+	return out
+}
+
 // candidates puts the completions into the editor's form.
 func candidates(c *complete.Completer, line []rune, cursor int) readline.Completions {
 	word, list := c.Complete(line, cursor)
@@ -211,5 +242,5 @@ func candidates(c *complete.Completer, line []rune, cursor int) readline.Complet
 	}
 	out := readline.CompleteRaw(values)
 	out.PREFIX = word
-	return out.NoSpace('(', '.').NoSort()
+	return out.NoSpace('(', '.', filepath.Separator).NoSort()
 }

@@ -30,7 +30,7 @@ var commands []command
 
 func init() {
 	commands = []command{
-		{name: `\help`, args: "[topic]", help: "shows this, or more about a topic: sql, subscribe, keys", aliases: []string{`\?`, `\h`}, run: (*App).help},
+		{name: `\help`, args: "[topic]", help: "shows this, or more about a topic: sql, keys, or a statement such as CREATE TABLE", aliases: []string{`\?`, `\h`}, run: (*App).help},
 		{name: `\quit`, help: "leaves (also Ctrl+D)", aliases: []string{`\q`}, run: func(*App, context.Context, []string, string) error { return errQuit }},
 		{name: `\connect`, args: "[-h] HOST [-u USER] [--token T]", help: "switches to another server or user", aliases: []string{`\c`}, run: (*App).connect},
 		{name: `\config`, args: "[save-token]", help: "shows the session's settings; save-token stores the token in the file", run: (*App).showConfig},
@@ -43,12 +43,13 @@ func init() {
 		{name: `\subscriptions`, help: "lists live queries", run: sqlCommand("SELECT live_id, user_id, namespace, table_name, query, changes, created_at FROM system.live_queries", "")},
 		{name: `\pause`, help: "holds the rows of a running stream", run: (*App).noStream},
 		{name: `\continue`, help: "lets a held stream go on", run: (*App).noStream},
-		{name: `\watch`, args: "[SECONDS] SQL", help: "runs a query again and again (Ctrl+C stops)", run: (*App).watch},
+		{name: `\watch`, args: "[SECONDS] [SQL]", help: "runs a query, or the latest one, again and again (Ctrl+C stops)", run: (*App).watch},
 		{name: `\i`, args: "FILE", help: "runs the statements of a file", aliases: []string{`\include`}, run: (*App).include},
 		{name: `\o`, args: "[FILE]", help: "sends results to a file, or back to the terminal", run: (*App).output},
 		{name: `\copy`, args: "T FROM|TO 'FILE' [WITH (…)]", help: `copies a table from or to a CSV, JSON or NDJSON file; (query) instead of T with TO`, run: (*App).copy},
 		{name: `\format`, args: "[FORMAT]", help: "sets the form of results: table, json, ndjson, csv, tsv, markdown, vertical", run: (*App).setFormat},
 		{name: `\x`, args: "[on|off|auto]", help: "shows records one below the other", run: (*App).expand},
+		{name: `\wrap`, args: "[on|off]", help: "continues long values on further lines instead of cutting them", run: (*App).setWrap},
 		{name: `\timing`, args: "[on|off]", help: "shows how long statements take", run: (*App).setTiming},
 		{name: `\history`, args: "[N]", help: "shows what was typed", run: (*App).showHistory},
 		{name: `\set`, args: "[NAME [VALUE]]", help: `sets a variable, used as :NAME, :'NAME' or :"NAME"`, run: (*App).setVar},
@@ -161,12 +162,12 @@ func arguments(name string) []string {
 			out = append(out, string(f))
 		}
 		return out
-	case `\timing`:
+	case `\timing`, `\wrap`:
 		return []string{"on", "off"}
 	case `\x`:
 		return []string{"on", "off", "auto"}
 	case `\help`, `\?`, `\h`:
-		return []string{"sql", "subscribe", "keys"}
+		return helpTopics()
 	case `\config`:
 		return []string{"save-token"}
 	case `\connect`, `\c`:
@@ -174,66 +175,6 @@ func arguments(name string) []string {
 	}
 	return nil
 }
-
-func (a *App) help(_ context.Context, args []string, _ string) error {
-	topic := ""
-	if len(args) > 0 {
-		topic = strings.ToLower(args[0])
-	}
-	switch topic {
-	case "":
-	case "sql":
-		fmt.Fprint(a.out, helpSQL)
-		return nil
-	case "subscribe":
-		fmt.Fprint(a.out, helpSubscribe)
-		return nil
-	case "keys":
-		fmt.Fprint(a.out, helpKeys)
-		return nil
-	default:
-		return fmt.Errorf("there is no help about %q; topics are sql, subscribe and keys", topic)
-	}
-	fmt.Fprint(a.out, "Statements end with a semicolon and may span lines. Some of them:\n\n", helpSQL, "\nCommands:\n\n")
-	for _, c := range commands {
-		left := c.name
-		for _, al := range c.aliases {
-			left += ", " + al
-		}
-		if c.args != "" {
-			left += " " + c.args
-		}
-		if render.Width(left) > 34 {
-			fmt.Fprintf(a.out, "  %s\n  %s%s\n", left, strings.Repeat(" ", 35), c.help)
-			continue
-		}
-		fmt.Fprintf(a.out, "  %s %s\n", render.Fit(left, 34, false), c.help)
-	}
-	fmt.Fprint(a.out, "\n", helpKeys)
-	return nil
-}
-
-const helpSQL = `  SELECT … FROM ns.t WHERE …      INSERT INTO ns.t (…) VALUES (…)
-  UPDATE ns.t SET … WHERE …       DELETE FROM ns.t WHERE …
-  CREATE NAMESPACE ns             CREATE USER|SHARED|STREAM TABLE ns.t (…)
-  ALTER TABLE ns.t ADD COLUMN …   DROP TABLE ns.t
-  USE ns                          SHOW NAMESPACES · SHOW TABLES [IN ns]
-  DESCRIBE ns.t                   SHOW TABLE STATS ns.t
-  FLUSH TABLE ns.t                EXPLAIN [ANALYZE] statement
-  SUBSCRIBE TO ns.t [WHERE …] [OPTIONS (last_rows = 50)]
-`
-
-const helpSubscribe = `  SUBSCRIBE TO ns.t [WHERE …] [OPTIONS (last_rows = 50)];
-
-  Shows each change of the rows as it happens: + INSERT, ~ UPDATE (old → new),
-  - DELETE. A lost connection is made again and nothing is missed. While rows
-  stream: Ctrl+C stops, \pause holds, \continue goes on, \quit stops too.
-  With --json or \format ndjson each change is one line of JSON.
-`
-
-const helpKeys = `  TAB completes · Up and Down walk through the history · Ctrl+R searches it
-  Ctrl+C cancels the line or the running statement · Ctrl+D leaves
-`
 
 func (a *App) connect(ctx context.Context, args []string, _ string) error {
 	con := a.con
@@ -343,8 +284,8 @@ func (a *App) showConfig(_ context.Context, args []string, _ string) error {
 	sort.Strings(vars)
 	for _, kv := range [][2]string{
 		{"host", a.client.URL()}, {"user", a.con.User}, {"namespace", a.con.Namespace}, {"credentials", auth},
-		{"session", a.client.Session()}, {"format", string(a.format)}, {"expanded", a.expanded}, {"timing", onOff(a.timing)},
-		{"color", onOff(a.colorOut)}, {"output", out}, {"page size", strconv.Itoa(a.pageSize)},
+		{"session", a.client.Session()}, {"format", string(a.format)}, {"expanded", a.expanded}, {"wrap", onOff(a.wrap)}, {"timing", onOff(a.timing)},
+		{"color", onOff(a.colorOut)}, {"output", out}, {"page size", strconv.Itoa(a.pageSize)}, {"pager", pagerName()},
 		{"variables", strings.Join(vars, " ")}, {"file", a.o.ConfigPath},
 	} {
 		fmt.Fprintf(a.out, "%-12s %s\n", kv[0], render.Safe(kv[1]))
@@ -422,8 +363,13 @@ func (a *App) watch(ctx context.Context, args []string, rest string) error {
 		}
 	}
 	if rest == "" {
+		rest = a.last
+	}
+	if rest == "" {
 		return errors.New(`\watch needs a query, as in \watch 2 SELECT count(*) FROM app.t`)
 	}
+	a.unpaged = true
+	defer func() { a.unpaged = false }()
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
@@ -511,6 +457,21 @@ func (a *App) setTiming(_ context.Context, args []string, _ string) error {
 		return errors.New(`\timing takes on or off`)
 	}
 	a.notice("Timing is %s.", onOff(a.timing))
+	return nil
+}
+
+func (a *App) setWrap(_ context.Context, args []string, _ string) error {
+	switch {
+	case len(args) == 0:
+		a.wrap = !a.wrap
+	case args[0] == "on":
+		a.wrap = true
+	case args[0] == "off":
+		a.wrap = false
+	default:
+		return errors.New(`\wrap takes on or off`)
+	}
+	a.notice("Long values are %s.", map[bool]string{true: "wrapped", false: "cut"}[a.wrap])
 	return nil
 }
 

@@ -192,8 +192,12 @@ func (a *App) statement(ctx context.Context, text string) error {
 	}
 	a.status.set(online)
 	defer rows.Close()
+	whole := wantsWhole(text)
+	if readsOnly(text) {
+		a.last = text
+	}
 	for {
-		if err := a.result(ctx, rows, start); err != nil {
+		if err := a.result(ctx, rows, start, whole); err != nil {
 			return err
 		}
 		if !rows.NextResult() {
@@ -207,9 +211,29 @@ func (a *App) statement(ctx context.Context, text string) error {
 	return nil
 }
 
-// result writes one result. io.EOF from the printer means that the reader has
-// seen enough.
-func (a *App) result(ctx context.Context, rows *link.Rows, start time.Time) error {
+// wantsWhole tells whether a statement's answer is useless when it is cut to the
+// terminal's width: plans and descriptions.
+func wantsWhole(text string) bool {
+	words := firstWords(text, 1)
+	return len(words) == 1 && (words[0] == "DESCRIBE" || words[0] == "DESC" || words[0] == "EXPLAIN")
+}
+
+// readsOnly tells whether a statement may be repeated without an effect.
+func readsOnly(text string) bool {
+	words := firstWords(text, 1)
+	if len(words) == 0 {
+		return false
+	}
+	switch words[0] {
+	case "SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "DESC":
+		return true
+	}
+	return false
+}
+
+// result writes one result; whole asks for values that are wrapped rather than
+// cut. io.EOF from the printer means that the reader has seen enough.
+func (a *App) result(ctx context.Context, rows *link.Rows, start time.Time, whole bool) error {
 	if !rows.HasRows() {
 		for rows.Next() {
 		}
@@ -220,14 +244,16 @@ func (a *App) result(ctx context.Context, rows *link.Rows, start time.Time) erro
 		return nil
 	}
 	cols := rows.Columns()
+	w, o, paged := a.paged(ctx)
+	o.Wrap = o.Wrap || whole
 	var p render.Printer
 	if len(cols) > 0 {
-		p = render.New(a.out, cols, a.options(ctx))
+		p = render.New(w, cols, o)
 	}
 	var werr error
 	for rows.Next() {
 		if p == nil { // the server did not announce the columns
-			p = render.New(a.out, rows.Columns(), a.options(ctx))
+			p = render.New(w, rows.Columns(), o)
 		}
 		if werr = p.Row(rows.Record()); werr != nil {
 			break
@@ -237,12 +263,18 @@ func (a *App) result(ctx context.Context, rows *link.Rows, start time.Time) erro
 	if errors.Is(werr, io.EOF) {
 		werr = nil
 		if interrupted(ctx) {
+			paged()
 			return context.Cause(ctx)
 		}
 		rows.Close()
 	}
 	if werr == nil && p != nil {
-		werr = p.Close(took)
+		if werr = p.Close(took); errors.Is(werr, io.EOF) {
+			werr = nil
+		}
+	}
+	if perr := paged(); werr == nil {
+		werr = perr
 	}
 	if werr != nil {
 		return fmt.Errorf("write the output: %w", werr)
@@ -423,7 +455,7 @@ func caret(text string, line, column int) string {
 // spinner shows how long a slow statement has been running; the returned
 // function takes it away.
 func (a *App) spinner(ctx context.Context) func() {
-	if !a.interactive || !a.colorErr {
+	if !a.interactive || !a.errTTY {
 		return func() {}
 	}
 	start := time.Now()

@@ -31,6 +31,7 @@ type streamer struct {
 	counts [link.EventDelete + 1]int64
 	began  time.Time
 	paused bool
+	live   statusLine
 }
 
 // subscribe shows the changes of a query until Ctrl+C, \quit or the server ends
@@ -48,6 +49,7 @@ func (a *App) subscribe(ctx context.Context, sql string, opts ...link.SubscribeO
 	defer sub.Close()
 	a.status.set(online)
 	s := &streamer{a: a, sub: sub, json: a.format == render.JSON || a.format == render.NDJSON, cols: sub.Columns(), began: start}
+	s.live = statusLine{on: a.outTTY && a.errTTY && a.interactive && !a.format.Machine(), began: start}
 	how := "Ctrl+C stops"
 	if a.interactive {
 		how += `, \pause and \continue hold and go on`
@@ -108,6 +110,13 @@ func (s *streamer) run(ctx context.Context) error {
 		})
 	}
 	ch := s.sub.Chan(sctx)
+	defer s.live.clear(s.a)
+	var tick <-chan time.Time
+	if s.live.on {
+		t := time.NewTicker(time.Second)
+		defer t.Stop()
+		tick = t.C
+	}
 	for {
 		events := ch
 		if s.paused {
@@ -124,6 +133,7 @@ func (s *streamer) run(ctx context.Context) error {
 			continue
 		default:
 		}
+		s.live.draw(s)
 		if err := s.a.out.Flush(); err != nil {
 			return err
 		}
@@ -139,6 +149,7 @@ func (s *streamer) run(ctx context.Context) error {
 			if err := s.command(strings.TrimSpace(line)); err != nil {
 				return err
 			}
+		case <-tick:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -154,6 +165,7 @@ func (s *streamer) end(ctx context.Context) error {
 
 // command obeys a line that was typed while the stream runs.
 func (s *streamer) command(line string) error {
+	s.live.shown = false // Enter has left its line
 	switch strings.TrimRight(line, "; ") {
 	case "":
 	case `\pause`:
@@ -175,6 +187,7 @@ func (s *streamer) command(line string) error {
 }
 
 func (s *streamer) show(ev link.Event) error {
+	s.live.clear(s.a)
 	switch ev.Kind {
 	case link.EventReconnecting:
 		s.a.status.set(reconnecting)
@@ -356,12 +369,21 @@ func (s *streamer) value(r *link.Record, i int) string {
 	return render.Safe(t)
 }
 
+// changes counts what happened, without the rows that were there before.
+func (s *streamer) changes() (total int64) {
+	for k, n := range s.counts {
+		if link.EventKind(k) != link.EventInitial {
+			total += n
+		}
+	}
+	return total
+}
+
 func (s *streamer) summary() {
-	total := int64(0)
+	total := s.changes()
 	var parts []string
 	for k, n := range s.counts {
 		if kind := link.EventKind(k); kind != link.EventInitial {
-			total += n
 			if n > 0 {
 				parts = append(parts, fmt.Sprintf("%s %s", render.Thousands(n), kind))
 			}

@@ -57,6 +57,8 @@ func TestStatementOverSeveralLines(t *testing.T) {
 	}
 }
 
+// What happens when a user executes a long-running query and tries to cancel
+// with Ctrl+C?
 func TestCtrlCClearsTheLineAndCancelsTheStatement(t *testing.T) {
 	s := newTestServer(t)
 	tm := session1(t, s)
@@ -109,7 +111,12 @@ func expectAnywhere(tm *terminal, text string) {
 	tm.mu.Unlock()
 }
 
+// A connection that is lost, by whatever timeout, is announced and made again,
+// and nothing is missed: the answer to "How does CLI handle WebSocket ping/pong
+// timeout during an active subscription?" How a silent connection is noticed is
+// link's business and tested there.
 func TestSubscriptionStreams(t *testing.T) {
+	t.Parallel()
 	s := newTestServer(t)
 	tm := session1(t, s)
 	tm.typ("SUBSCRIBE TO app.m WHERE id > 0;\r")
@@ -159,7 +166,68 @@ func TestPages(t *testing.T) {
 	tm.expect("kalam>")
 }
 
+func TestPagerOfTheUser(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	home := t.TempDir()
+	got := filepath.Join(home, "paged")
+	tm := startEnv(t, append(environment(home), "PAGER=cat > "+got), home, 80, "-h", s.URL, "--color", "false")
+	tm.expect("kalam>")
+	tm.enter("SELECT * FROM big2500;")
+	tm.expect("kalam>")
+	data, err := os.ReadFile(got)
+	if text := string(data); err != nil || strings.Count(text, "\n") != 2500+5 || !strings.Contains(text, "| row number 2499 of many |") || !strings.Contains(text, "(2,500 rows)") {
+		t.Errorf("the pager got %d lines, %v", strings.Count(string(data), "\n"), err)
+	}
+	// What fits on the screen does not need it.
+	os.Remove(got)
+	tm.enter("SELECT 1;")
+	tm.expect("(1 row)")
+	tm.expect("kalam>")
+	if _, err := os.Stat(got); err == nil {
+		t.Error("one row went through the pager")
+	}
+	tm.typ("\\q\r")
+	tm.exit()
+
+	// A pager that is left early ends the result; one that is missing is named.
+	tm = startEnv(t, append(environment(home), "PAGER=no-such-pager", "KALAM_PAGER=head -2"), home, 80, "-h", s.URL, "--color", "false")
+	tm.expect("kalam>")
+	tm.enter("SELECT * FROM big100000;")
+	tm.expect("| text")
+	if shown := tm.expect("kalam>"); strings.Contains(shown, "ERROR") || strings.Contains(shown, "row number") {
+		t.Errorf("head -2 shows %q", shown)
+	}
+	tm.typ("\\q\r")
+	tm.exit()
+	tm = startEnv(t, append(environment(home), "PAGER=no-such-pager"), home, 80, "-h", s.URL, "--color", "false")
+	tm.expect("kalam>")
+	tm.typ("SELECT * FROM big100;\r")
+	tm.expect(`Warning: the pager "no-such-pager" does not work`)
+	tm.expect("kalam>")
+}
+
+func TestWatchRepeatsTheLatestQuery(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	tm := session1(t, s)
+	tm.typ("\\watch 1\r")
+	tm.expect(`\watch needs a query`)
+	tm.expect("kalam>")
+	tm.typ("SELECT 1 as again;\r")
+	tm.expect("(1 row)")
+	tm.expect("kalam>")
+	tm.typ("\\watch 0.1\r")
+	tm.expect("(every 100ms)")
+	tm.expect("(1 row)")
+	tm.expect("(1 row)")
+	tm.typ("\x03")
+	tm.expect("Cancelled.")
+	tm.expect("kalam>")
+}
+
 func TestConfirmation(t *testing.T) {
+	t.Parallel()
 	s := newTestServer(t)
 	tm := session1(t, s)
 	tm.typ("DROP TABLE app.m;\r")
@@ -181,6 +249,7 @@ func TestConfirmation(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	s := newTestServer(t)
 	other := newTestServer(t)
 	tm := session1(t, s)
@@ -230,6 +299,7 @@ func TestCommands(t *testing.T) {
 }
 
 func TestHistoryOutlivesTheSessionAndHoldsNoSecrets(t *testing.T) {
+	t.Parallel()
 	s := newTestServer(t)
 	home := t.TempDir()
 	tm := start(t, home, 80, "-h", s.URL, "--color", "false")

@@ -75,11 +75,25 @@ func (s *testServer) sql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sql := req.SQL
+	if r.Header.Get("Authorization") == "Bearer old" && strings.HasSuffix(sql, "late") {
+		fail(401, `"code":"TOKEN_EXPIRED","sqlstate":"28000","message":"The token expired at 12:00."`)
+		return
+	}
 	switch {
 	case strings.HasPrefix(sql, "SELECT 1"):
 		ok(`"columns":["test"],"schema":[{"name":"test","type":"INT"}],"rows":[[1]],"row_count":1`)
 	case strings.HasPrefix(sql, "SELECT * FROM app.m"):
 		ok(columnsIDText + `,"rows":[[1,"hi"],[22,null],[3,"a\tb\u001b[31mred"],[4,"日本"]],"row_count":4`)
+	case strings.HasPrefix(sql, "SELECT * FROM wide"):
+		ok(columnsIDText + `,"rows":[[1,"` + strings.Repeat("many words ", 40) + `"]],"row_count":1`)
+	case strings.HasPrefix(sql, "SELECT * FROM broad"):
+		var names, schema, row []string
+		for i := range 40 {
+			names = append(names, fmt.Sprintf(`"column_%d"`, i))
+			schema = append(schema, fmt.Sprintf(`{"name":"column_%d","type":"BIGINT"}`, i))
+			row = append(row, fmt.Sprint(1000000+i))
+		}
+		ok(fmt.Sprintf(`"columns":[%s],"schema":[%s],"rows":[[%s]],"row_count":1`, strings.Join(names, ","), strings.Join(schema, ","), strings.Join(row, ",")))
 	case strings.HasPrefix(sql, "SELECT * FROM big"):
 		io.WriteString(w, `{"status":"success","results":[{`+columnsIDText+`,"rows":[`)
 		var n int

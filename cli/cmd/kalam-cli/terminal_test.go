@@ -54,8 +54,13 @@ type terminal struct {
 
 func start(t *testing.T, home string, cols uint16, args ...string) *terminal {
 	t.Helper()
+	return startEnv(t, environment(home), home, cols, args...)
+}
+
+func startEnv(t *testing.T, env []string, home string, cols uint16, args ...string) *terminal {
+	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = environment(home)
+	cmd.Env = env
 	f, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: cols})
 	if err != nil {
 		t.Fatal(err)
@@ -116,11 +121,27 @@ func (tm *terminal) expect(text string) string {
 	}
 }
 
+// resize changes the size of the window, as dragging its corner does.
+func (tm *terminal) resize(cols uint16) {
+	tm.t.Helper()
+	if err := pty.Setsize(tm.f, &pty.Winsize{Rows: 40, Cols: cols}); err != nil {
+		tm.t.Fatal(err)
+	}
+}
+
 func (tm *terminal) typ(keys string) {
 	tm.t.Helper()
 	if _, err := tm.f.WriteString(keys); err != nil {
 		tm.t.Fatal(err)
 	}
+}
+
+// enter types a line, waits until it stands there, and sends it.
+func (tm *terminal) enter(line string) {
+	tm.t.Helper()
+	tm.typ(line)
+	tm.expect(line)
+	tm.typ("\r")
 }
 
 // exit waits for the end and gives the code.
