@@ -1,7 +1,7 @@
 # Everything that is done with this repository, as commands.
 # `make help` lists the targets.
 
-MODULES := commons store sql live core server link cli integration
+MODULES := commons store sql live core server link cli integration docs/quickstart/chat
 PACKAGES := $(foreach m,$(MODULES),./$(m)/...)
 # Packages whose goroutines share memory; they are tested again with the race
 # detector, which needs a C compiler.
@@ -96,6 +96,22 @@ race: ## test the concurrent packages with the race detector
 .PHONY: bench
 bench: ## run the benchmarks of every module once
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+# What the product consists of. Its coverage is that by the unit tests together
+# with that of the programs that the end-to-end tests run.
+PRODUCT := $(foreach m,$(filter-out integration docs/%,$(MODULES)),./$(m)/...)
+COVER   := $(CURDIR)/dist/cover
+
+.PHONY: cover
+cover: ## the coverage of the product's packages by all tests, and in dist/cover by line
+	rm -rf $(COVER) && mkdir -p $(COVER)/unit $(COVER)/whole $(COVER)/bin
+	go build -cover -coverpkg=github.com/kalamdb/kalamdb/... -o $(COVER)/bin/ ./server ./cli/cmd/kalam-cli
+	go test -short -timeout 20m -coverpkg=github.com/kalamdb/kalamdb/... $(PRODUCT) -args -test.gocoverdir=$(COVER)/unit > $(COVER)/unit.log 2>&1 \
+		|| { grep -A20 FAIL $(COVER)/unit.log; exit 1; }
+	GOCOVERDIR=$(COVER)/whole KALAM_SERVER_BINARY=$(COVER)/bin/server KALAM_CLI_BINARY=$(COVER)/bin/kalam-cli \
+		go test -timeout 20m ./integration > $(COVER)/whole.log 2>&1 || { grep -A20 FAIL $(COVER)/whole.log; exit 1; }
+	go tool covdata textfmt -i=$(COVER)/unit,$(COVER)/whole -o $(COVER)/profile.txt
+	go run ./integration/covered $(COVER)/profile.txt
 
 .PHONY: soak
 soak: ## thousands of random runs of the live-query property test, disconnects under writers, a stalled listener

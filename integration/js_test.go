@@ -2,7 +2,6 @@ package integration
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -164,44 +163,15 @@ func TestJavaScriptInNode(t *testing.T) {
 // origin is not the server's.
 func TestJavaScriptInBrowser(t *testing.T) {
 	harness.NeedDurable(t)
-	browser := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
-		}
-	}
-	if browser == "" {
-		t.Skip("Chromium is not installed: the JavaScript client was not run in a browser")
-	}
+	browser := harness.StartBrowser(t)
 	c := newController(t, jsClient(t))
-	args := []string{
-		"--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--user-data-dir=" + filepath.Join(t.TempDir(), "profile"), "--remote-debugging-port=0",
-	}
-	if os.Geteuid() == 0 {
-		args = append(args, "--no-sandbox") // which root cannot have
-	}
-	var log strings.Builder
-	cmd := exec.Command(browser, append(args, c.URL)...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	browser.Open(c.URL)
 	select {
 	case problem := <-c.done:
-		_ = cmd.Process.Kill()
-		<-ended
 		if problem != "" {
 			t.Fatal(problem)
 		}
-	case err := <-ended:
-		t.Fatalf("the browser ended: %v\n%s", err, log.String())
 	case <-time.After(2 * time.Minute):
-		err := errors.Join(cmd.Process.Kill(), <-ended)
-		t.Fatalf("the page said nothing: %v\n%s", err, log.String())
+		t.Fatal("the page said nothing")
 	}
 }

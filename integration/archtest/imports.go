@@ -29,6 +29,7 @@ var ours = []rule{
 	{"server", []string{"commons", "core", "live", "sql", "store/vector", "server"}, "speaks HTTP and WebSocket to the engine; never touches storage"},
 	{"link", []string{"commons/wire", "link"}, "an SDK that knows the protocol only"},
 	{"cli", []string{"commons/buildinfo", "link", "cli"}, "a user interface; everything else goes through link"},
+	{"docs/quickstart/chat", []string{"link"}, "an example is an application as anybody could write it"},
 	{"integration", []string{"commons", "link", "integration", "store/kv/rediskv/redistest"}, "tests from outside, through the public interfaces, and a Redis that a server under test keeps its data in"},
 }
 

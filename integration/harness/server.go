@@ -136,7 +136,7 @@ func Start(t testing.TB, env ...string) *Server {
 	s := &Server{t: t, Dir: t.TempDir(), bin: ServerBinary(t), env: append(backendEnv(t), env...)}
 	s.Restart()
 	t.Cleanup(func() {
-		s.Kill()
+		s.discard()
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", s.Log())
 		}
@@ -268,6 +268,18 @@ func (s *Server) Stop() {
 	if s.err != nil {
 		s.t.Errorf("the server stopped with %v", s.err)
 	}
+}
+
+// discard ends a process that nobody needs any more: at once, unless the
+// coverage of its code is being measured, which a process writes at its end.
+func (s *Server) discard() {
+	if os.Getenv("GOCOVERDIR") == "" {
+		s.Kill()
+		return
+	}
+	late := time.AfterFunc(startLimit, s.Kill)
+	defer late.Stop()
+	s.end(syscall.SIGTERM)
 }
 
 func (s *Server) end(sig os.Signal) {

@@ -62,7 +62,7 @@ func endShared() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.server != nil {
-		shared.server.Kill()
+		shared.server.discard()
 	}
 }
 

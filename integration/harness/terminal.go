@@ -38,6 +38,9 @@ func clientCommand(t testing.TB, home string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(ClientBinary(t), args...)
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "TZ=UTC", "LANG=C.UTF-8"}
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)
+	}
 	return cmd
 }
 
@@ -52,6 +55,14 @@ func StartClientAt(t testing.TB, home string, args ...string) *Terminal {
 	c := &Terminal{t: t, tty: tty, cmd: cmd, more: make(chan struct{}, 1), done: make(chan struct{})}
 	go c.read()
 	t.Cleanup(func() {
+		if os.Getenv("GOCOVERDIR") != "" {
+			// A process writes the coverage of its code when it ends by itself.
+			_, _ = tty.WriteString("\x03\x04")
+			select {
+			case <-c.done:
+			case <-time.After(3 * time.Second):
+			}
+		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_ = tty.Close()
