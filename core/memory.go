@@ -71,3 +71,14 @@ func (e *Engine) takeText(req *Request) (give func(), err error) {
 	}
 	return func() { e.memory.Give(cost) }, nil
 }
+
+// Reserve takes bytes of the memory that all statements share for what a
+// request needs before it has statements, until release gives them back.
+//
+// Errors: RESOURCE_EXHAUSTED.
+func (e *Engine) Reserve(bytes int64) (release func(), err error) {
+	if err := e.memory.Take(bytes); err != nil {
+		return nil, err
+	}
+	return func() { e.memory.Give(bytes) }, nil
+}

@@ -47,15 +47,15 @@ func TestAPIKeyOfALiveQuery(t *testing.T) {
 	}
 	lost, kept := dial(key), dial(other)
 	exec(t, s, "INSERT INTO app.notes VALUES (1, 'a', 'x')", "X-API-KEY", key)
+	if m := lost.Read(); m.Type != wire.TypeChange {
+		t.Errorf("%+v", m)
+	}
 	if a := exec(t, s, "SELECT user_id FROM system.api_keys WHERE last_used IS NOT NULL AND key_id = '"+id+"'"); rowsOf(a) != `{"user_id":"ann"}` {
 		t.Error(a.Text)
 	}
 	exec(t, s, "DROP API KEY '"+id+"'")
 	if a := post(t, s, wire.SQLRequest{SQL: "SELECT 1"}, "X-API-KEY", key); a.HTTP != 401 {
 		t.Error(a.Text)
-	}
-	if m := lost.Read(); m.Type != wire.TypeChange {
-		t.Errorf("%+v", m)
 	}
 	for _, id := range []string{"", "s"} { // the connection's, then the live query's
 		if m := lost.Read(); m.Type != wire.TypeError || m.SubscriptionID != id || m.Code != string(dberr.Unauthenticated) {

@@ -28,6 +28,9 @@ type Engine interface {
 	Session(p core.Principal, id ident.SessionID) (Session, error)
 	// Health says whether the engine can do its work.
 	Health() core.Health
+	// Reserve takes bytes of the memory that all statements share, until
+	// release gives them back.
+	Reserve(bytes int64) (release func(), err error)
 }
 
 // Session runs statements. It may be called from several goroutines.

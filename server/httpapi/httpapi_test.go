@@ -30,6 +30,7 @@ import (
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
+	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type engine struct {
 	execute  func(ctx context.Context, req core.Request, sink core.Sink) error
 	writable bool
+	memory   *exec.MemoryPool
 
 	mu        sync.Mutex
 	principal core.Principal
@@ -102,6 +104,43 @@ func TestConcurrentStatementsAreBounded(t *testing.T) {
 	}
 }
 
+// TestLargeBodiesShareMemory refuses a large body while others use what memory
+// there is; a small one always passes.
+func TestLargeBodiesShareMemory(t *testing.T) {
+	running, goOn := make(chan struct{}), make(chan struct{})
+	f := serve(t, func(ctx context.Context, req core.Request, sink core.Sink) error {
+		if strings.HasPrefix(req.SQL, "WAIT") {
+			running <- struct{}{}
+			<-goOn
+		}
+		return oneRow(ctx, req, sink)
+	}, func(o *Options) { o.Server.MaxBody = config.MiB })
+	large := func(word string) string { return `{"sql":"` + word + strings.Repeat(" x", 300<<10) + `"}` }
+	done := make(chan int)
+	go func() {
+		res, _ := f.do(t, "POST", wire.PathSQL, large("WAIT"))
+		done <- res.StatusCode
+	}()
+	<-running
+	res, body := f.do(t, "POST", wire.PathSQL, large("SELECT"))
+	if res.StatusCode != 503 || !strings.Contains(body, string(dberr.ResourceExhausted)) || res.Header.Get("Retry-After") == "" {
+		t.Errorf("beside another: %d %s", res.StatusCode, body)
+	}
+	if res, body := f.do(t, "POST", wire.PathSQL, `{"sql":"SELECT 1"}`); res.StatusCode != 200 {
+		t.Errorf("a small one: %d %s", res.StatusCode, body)
+	}
+	close(goOn)
+	if status := <-done; status != 200 {
+		t.Error("the first one:", status)
+	}
+	if res, body := f.do(t, "POST", wire.PathSQL, large("SELECT")); res.StatusCode != 200 {
+		t.Errorf("alone: %d %.200s", res.StatusCode, body)
+	}
+	if used := f.engine.memory.Stats().Used; used != 0 {
+		t.Error("not given back:", used)
+	}
+}
+
 func TestCredentialsAreNotRepeated(t *testing.T) {
 	for text, want := range map[string]bool{
 		"CREATE STORAGE s CREDENTIALS 'x'": true, "alter storage s set Credentials = 'x'": true,
@@ -114,6 +153,13 @@ func TestCredentialsAreNotRepeated(t *testing.T) {
 }
 
 func (e *engine) Health() core.Health { return core.Health{Writable: e.writable} }
+
+func (e *engine) Reserve(n int64) (func(), error) {
+	if err := e.memory.Take(n); err != nil {
+		return nil, err
+	}
+	return func() { e.memory.Give(n) }, nil
+}
 
 func (e *engine) Execute(ctx context.Context, req core.Request, sink core.Sink) error {
 	e.mu.Lock()
@@ -131,7 +177,7 @@ type fixture struct {
 }
 
 func serve(t testing.TB, execute func(context.Context, core.Request, core.Sink) error, change ...func(*Options)) *fixture {
-	f := &fixture{engine: &engine{execute: execute, writable: true}, log: &bytes.Buffer{}, cfg: config.Default()}
+	f := &fixture{engine: &engine{execute: execute, writable: true, memory: exec.NewMemoryPool(1 << 20)}, log: &bytes.Buffer{}, cfg: config.Default()}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelError}))
 	f.cfg.Server.MaxBody = 64 * config.KiB
 	f.cfg.Server.AllowedOrigins = []string{"https://app.example"}

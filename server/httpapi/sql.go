@@ -70,6 +70,21 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	// Small bodies are bounded by the number of connections alone.
+	if r.ContentLength < 0 || r.ContentLength > smallBody {
+		size := h.o.Server.MaxBody.Bytes()
+		if r.ContentLength >= 0 {
+			size = min(size, r.ContentLength)
+		}
+		release, err := engine.Reserve(size)
+		if err != nil {
+			// What the client still sends is not read.
+			w.Header().Set("Connection", "close")
+			h.fail(w, r, err)
+			return
+		}
+		defer release()
+	}
 	a := newAnswer(w, h, start)
 	defer a.release()
 	// The body is read as late as can be: once it is, net/http watches the
