@@ -196,15 +196,20 @@ func (s *Server) start() error {
 func (s *Server) program(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.bin, args...)
 	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(),
-		"KALAMDB_SERVER_PORT="+strconv.Itoa(s.port),
-		"KALAMDB_DATA_DIR="+filepath.Join(s.Dir, "data"),
-		"KALAMDB_STORAGE_DEFAULT_LOCATION="+filepath.Join(s.Dir, "storage"),
-		"KALAMDB_AUTH_JWT_SECRET="+secret(),
-		"KALAMDB_RATE_LIMIT_ENABLED=false",
-	)
-	cmd.Env = append(cmd.Env, s.env...)
+	cmd.Env = append(os.Environ(), s.Environment()...)
 	return cmd
+}
+
+// Environment is the server's configuration, as the programs that work on its
+// data need it.
+func (s *Server) Environment() []string {
+	return append([]string{
+		"KALAMDB_SERVER_PORT=" + strconv.Itoa(s.port),
+		"KALAMDB_DATA_DIR=" + filepath.Join(s.Dir, "data"),
+		"KALAMDB_STORAGE_DEFAULT_LOCATION=" + filepath.Join(s.Dir, "storage"),
+		"KALAMDB_AUTH_JWT_SECRET=" + secret(),
+		"KALAMDB_RATE_LIMIT_ENABLED=false",
+	}, s.env...)
 }
 
 // Command runs a command of the server's program, check for instance, on its
