@@ -368,18 +368,18 @@ func (b *binder) queryBody(body ast.QueryBody, outer *scope) (*result, error) {
 
 // values binds VALUES: each column has the common type of its expressions.
 func (b *binder) values(v *ast.Values, outer *scope) (*result, error) {
-	sc := &scope{parent: outer, clause: "VALUES", node: &plan.Values{Rows: [][]expr.Expr{{}}}}
-	base := sc.node
 	rows := make([][]expr.Expr, len(v.Rows))
+	subs := valueRows{outer: outer}
 	for i, row := range v.Rows {
 		if len(row) != len(v.Rows[0]) {
 			return nil, b.errorf(v, dberr.InvalidSQL, "VALUES lists must all be the same length")
 		}
 		var err error
-		if rows[i], err = b.exprs(row, sc); err != nil {
+		if rows[i], err = b.exprs(row, subs.next()); err != nil {
 			return nil, err
 		}
 	}
+	over, nested := subs.nodes()
 	out := &plan.Values{Rows: rows}
 	r := &result{node: out}
 	for c := range v.Rows[0] {
@@ -391,7 +391,7 @@ func (b *binder) values(v *ast.Values, outer *scope) (*result, error) {
 		if err != nil {
 			return nil, b.at(v, err)
 		}
-		if t.Kind == sqltype.Unknown && (len(rows) > 1 || sc.node != base) {
+		if t.Kind == sqltype.Unknown && (len(rows) > 1 || nested) {
 			t = sqltype.TText
 		}
 		name := columnName(c)
@@ -406,7 +406,10 @@ func (b *binder) values(v *ast.Values, outer *scope) (*result, error) {
 	}
 	if len(rows) == 1 {
 		// One row is a projection of nothing, whose types can wait.
-		p := &plan.Project{In: sc.node, Exprs: rows[0], Cols: out.Cols}
+		p := &plan.Project{In: over[0], Exprs: rows[0], Cols: out.Cols}
+		if !nested {
+			p.In = oneRow()
+		}
 		r.node = p
 		r.lits = map[int]lit{}
 		for i, e := range p.Exprs {
@@ -416,39 +419,87 @@ func (b *binder) values(v *ast.Values, outer *scope) (*result, error) {
 		}
 		return r, nil
 	}
-	if sc.node != base {
-		// Subqueries among the values: each row is a projection over them.
-		return b.valuesOver(sc.node, out, r)
+	if nested {
+		r.node = b.valuesOver(over, out)
 	}
 	return r, nil
 }
 
-func (b *binder) valuesOver(in plan.Node, v *plan.Values, r *result) (*result, error) {
-	var node plan.Node
-	for i, row := range v.Rows {
-		cols := v.Cols
-		if i > 0 || len(v.Rows) > 1 {
-			cols = make([]int, len(v.Cols))
-			for c, id := range v.Cols {
-				cols[c] = b.column(b.st.Labels[id], b.st.Types[id])
-			}
-		}
-		p := &plan.Project{In: in, Exprs: row, Cols: cols}
-		if node == nil {
-			node = p
-			continue
-		}
-		out := make([]int, len(v.Cols))
-		for c, id := range v.Cols {
-			out[c] = b.column(b.st.Labels[id], b.st.Types[id])
-		}
-		if i == len(v.Rows)-1 {
-			out = v.Cols
-		}
-		node = &plan.SetOp{Kind: plan.Union, All: true, L: node, R: p, Cols: out}
+// valueRows gives each row of VALUES a scope to bind it in, so that a row
+// computes the subqueries that it holds, and no row those of another.
+type valueRows struct {
+	outer *scope
+	// now is the scope of the last row; base is its node before the row.
+	now  *scope
+	base plan.Node
+	// over has, for each row before, the node with its subqueries; nil: none.
+	over   []plan.Node
+	nested bool
+}
+
+// next is the scope of the next row.
+func (v *valueRows) next() *scope {
+	v.leave()
+	if v.now == nil {
+		v.base = oneRow()
+		v.now = &scope{parent: v.outer, clause: "VALUES", node: v.base}
 	}
-	r.node = node
-	return r, nil
+	return v.now
+}
+
+// leave notes what the last row put into its scope, which the next one takes
+// over when that was nothing.
+func (v *valueRows) leave() {
+	switch {
+	case v.now == nil:
+	case v.now.node == v.base:
+		v.over = append(v.over, nil)
+	default:
+		v.over, v.nested, v.now = append(v.over, v.now.node), true, nil
+	}
+}
+
+// nodes are the nodes of all rows, and whether any has subqueries.
+func (v *valueRows) nodes() ([]plan.Node, bool) {
+	v.leave()
+	return v.over, v.nested
+}
+
+// oneRow is a relation of one row without columns.
+func oneRow() plan.Node { return &plan.Values{Rows: [][]expr.Expr{{}}} }
+
+// valuesOver is the union of the rows of VALUES, of which some are projections
+// over their subqueries.
+func (b *binder) valuesOver(over []plan.Node, v *plan.Values) plan.Node {
+	again := func() []int {
+		cols := make([]int, len(v.Cols))
+		for c, id := range v.Cols {
+			cols[c] = b.column(b.st.Labels[id], b.st.Types[id])
+		}
+		return cols
+	}
+	var parts []plan.Node
+	var plain *plan.Values
+	for i, row := range v.Rows {
+		switch {
+		case over[i] != nil:
+			parts, plain = append(parts, &plan.Project{In: over[i], Exprs: row, Cols: again()}), nil
+		case plain != nil:
+			plain.Rows = append(plain.Rows, row)
+		default:
+			plain = &plan.Values{Cols: again(), Rows: [][]expr.Expr{row}}
+			parts = append(parts, plain)
+		}
+	}
+	node := parts[0]
+	for i, p := range parts[1:] {
+		cols := v.Cols
+		if i < len(parts)-2 {
+			cols = again() // of a union below another
+		}
+		node = &plan.SetOp{Kind: plan.Union, All: true, L: node, R: p, Cols: cols}
+	}
+	return node
 }
 
 func columnName(i int) string {

@@ -185,8 +185,7 @@ func (b *binder) insertSource(s *ast.Insert, t *ddl.Table, ords []int, given boo
 	}
 	v, isValues := s.Source.Body.(*ast.Values)
 	if isValues && s.Source.With == nil && len(s.Source.OrderBy) == 0 && s.Source.Limit == nil && s.Source.Offset == nil {
-		sc := &scope{clause: "VALUES", node: &plan.Values{Rows: [][]expr.Expr{{}}}}
-		base := sc.node
+		subs := valueRows{}
 		out := &plan.Values{Cols: newCols(), Rows: make([][]expr.Expr, len(v.Rows))}
 		for r, src := range v.Rows {
 			if len(src) != len(v.Rows[0]) {
@@ -195,7 +194,7 @@ func (b *binder) insertSource(s *ast.Insert, t *ddl.Table, ords []int, given boo
 			if err := count(v, len(src)); err != nil {
 				return nil, err
 			}
-			row := make([]expr.Expr, len(t.Columns))
+			row, sc := make([]expr.Expr, len(t.Columns)), subs.next()
 			for k, e := range src {
 				if _, ok := e.(*ast.DefaultExpr); ok {
 					continue
@@ -219,18 +218,14 @@ func (b *binder) insertSource(s *ast.Insert, t *ddl.Table, ords []int, given boo
 			}
 			out.Rows[r] = row
 		}
-		if sc.node == base {
+		switch over, nested := subs.nodes(); {
+		case !nested:
 			return out, nil
+		case len(over) == 1:
+			return &plan.Project{In: over[0], Exprs: out.Rows[0], Cols: out.Cols}, nil
+		default:
+			return b.valuesOver(over, out), nil
 		}
-		r := &result{names: make([]string, len(out.Cols)), ids: out.Cols}
-		if len(out.Rows) == 1 {
-			return &plan.Project{In: sc.node, Exprs: out.Rows[0], Cols: out.Cols}, nil
-		}
-		r, err := b.valuesOver(sc.node, out, r)
-		if err != nil {
-			return nil, err
-		}
-		return r.node, nil
 	}
 	r, err := b.query(s.Source, nil)
 	if err != nil {

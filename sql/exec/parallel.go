@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -142,6 +143,40 @@ func openStep(r *run, n node, joins map[*joinNode]*joinOp, part operator) operat
 	return part
 }
 
+// crew runs functions at the same time. What one of them panics with, wait
+// panics with, where those above catch it: a fault in one statement must not
+// end the process.
+type crew struct {
+	wg     sync.WaitGroup
+	failed atomic.Pointer[workerPanic]
+}
+
+// workerPanic is a panic of one of a crew, with where it came from.
+type workerPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *workerPanic) String() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
+
+func (w *crew) run(f func()) {
+	w.wg.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				w.failed.CompareAndSwap(nil, &workerPanic{p, debug.Stack()})
+			}
+		}()
+		f()
+	})
+}
+
+func (w *crew) wait() {
+	w.wg.Wait()
+	if p := w.failed.Load(); p != nil {
+		panic(p)
+	}
+}
+
 // partOp gives the rows of a part of a scan.
 type partOp struct{ sc Scanner }
 
@@ -163,13 +198,13 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	found := make([]*groupSet, len(parts))
 	mems := make([]reservation, len(parts))
 	stats := make([]map[node]*nodeStats, len(parts))
-	var wg sync.WaitGroup
+	var wg crew
 	for i, sc := range parts {
 		mems[i].acct = o.r.acct
 		if o.r.stats != nil {
 			stats[i] = map[node]*nodeStats{}
 		}
-		wg.Go(func() {
+		wg.run(func() {
 			defer sc.Close()
 			var err error
 			if found[i], err = o.aggregatePart(ctx, sc, &mems[i], stats[i]); err != nil {
@@ -177,10 +212,12 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 			}
 		})
 	}
-	wg.Wait()
-	for i := range mems {
-		defer mems[i].release()
-	}
+	defer func() {
+		for i := range mems {
+			mems[i].release()
+		}
+	}()
+	wg.wait()
 	o.r.joined(stats)
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -200,12 +237,6 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 }
 
 func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation, stats map[node]*nodeStats) (s *groupSet, err error) {
-	// Nobody above this goroutine would catch it.
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("aggregate a part of a scan: %v\n%s", p, debug.Stack())
-		}
-	}()
 	r := *o.r
 	ectx := *o.r.ectx
 	r.ectx, r.stats = &ectx, stats

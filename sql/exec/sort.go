@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -342,12 +341,12 @@ func radixPass(ctx context.Context, from, to []sortEntry, k int) bool {
 func (s *sorter) sortParallel(ctx context.Context, workers int) []sortEntry {
 	size := (len(s.entries) + workers - 1) / workers
 	var runs [][]sortEntry
-	var wg sync.WaitGroup
+	var wg crew
 	for piece := range slices.Chunk(s.entries, size) {
 		runs = append(runs, piece)
-		wg.Go(func() { s.sortEntries(ctx, piece) })
+		wg.run(func() { s.sortEntries(ctx, piece) })
 	}
-	wg.Wait()
+	wg.wait()
 	for len(runs) > 1 {
 		next := make([][]sortEntry, (len(runs)+1)/2)
 		for i := range next {
@@ -355,9 +354,9 @@ func (s *sorter) sortParallel(ctx context.Context, workers int) []sortEntry {
 				next[i] = runs[2*i]
 				break
 			}
-			wg.Go(func() { next[i] = s.merge(ctx, runs[2*i], runs[2*i+1]) })
+			wg.run(func() { next[i] = s.merge(ctx, runs[2*i], runs[2*i+1]) })
 		}
-		wg.Wait()
+		wg.wait()
 		runs = next
 	}
 	return runs[0]
