@@ -118,6 +118,14 @@ soak: ## thousands of random runs of the live-query property test, disconnects u
 	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters|TestStalledListener' -v \
 		-soak.runs 2000 -soak.disconnects 10000 -soak.stalled 5m
 
+# How long each stress test works; below a minute its bars are shown, not judged.
+STRESS_TIME ?= 5m
+
+.PHONY: stress
+stress: ## ten writers, twenty listeners: memory, CPU, latency, leaks, flushes; reports and plots in dist/stress
+	go test -timeout 180m ./integration -v -stress.time $(STRESS_TIME) -stress.out $(CURDIR)/dist/stress \
+		-run 'TestMemoryStabilityUnderWriteLoad|TestConcurrentWritersAndListeners|TestCpuUsageUnderLoad|TestWebsocketConnectionLeakDetection|TestMemoryReleaseAfterStress|TestQueryPerformanceUnderStress|TestFlushOperationsDuringStress|TestActorSystemStability|TestRocksdbMemoryBounds|TestGracefulDegradation'
+
 .PHONY: load
 load: ## a minute of twice the load that the server can take, and 40 restarts under load
 	go test -timeout 20m ./integration -run 'TestOverload|TestRestartUnderLoad' -v -load.time 60s -load.restarts 20

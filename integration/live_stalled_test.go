@@ -7,8 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/integration/harness"
+	"github.com/kalamdb/kalamdb/integration/stress"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -51,7 +50,7 @@ func TestStalledListenerCostsOthersNothing(t *testing.T) {
 		once.Do(func() { failed = err; cancel() })
 	}
 	end := make(chan struct{}) // the writers are to stop
-	var ends [stallWriters]atomic.Int64
+	ends := make([]atomic.Int64, stallWriters)
 	finished := make(chan struct{}) // they have
 
 	var listening sync.WaitGroup
@@ -59,7 +58,7 @@ func TestStalledListenerCostsOthersNothing(t *testing.T) {
 	for i := range delays {
 		sub := subscribe(t, server.As(t, "ada"), "SELECT w, n, sent FROM app.messages")
 		listening.Go(func() {
-			if err := delays[i].listen(ctx, sub, &ends, finished); err != nil {
+			if err := delays[i].listen(ctx, sub, ends, finished); err != nil {
 				fail(fmt.Errorf("listener %d: %w", i, err))
 			}
 		})
@@ -185,8 +184,8 @@ func (d *delayCount) quantile(share float64) time.Duration {
 
 // listen hears every row of every writer, once; those of a writer in order
 // unless they come as a resync.
-func (d *delayCount) listen(ctx context.Context, sub *link.Subscription, ends *[stallWriters]atomic.Int64, finished <-chan struct{}) error {
-	var heard heardRows
+func (d *delayCount) listen(ctx context.Context, sub *link.Subscription, ends []atomic.Int64, finished <-chan struct{}) error {
+	heard := newHeardRows(len(ends))
 	for !heard.all(ends, finished) {
 		wait, stop := context.WithTimeout(ctx, 100*time.Millisecond)
 		e, err := sub.Next(wait)
@@ -221,8 +220,12 @@ func (d *delayCount) listen(ctx context.Context, sub *link.Subscription, ends *[
 
 // heardRows is which rows of the writers were heard.
 type heardRows struct {
-	until [stallWriters]int64 // all rows up to it
-	ahead [stallWriters]map[int64]bool
+	until []int64 // all rows up to it
+	ahead []map[int64]bool
+}
+
+func newHeardRows(writers int) *heardRows {
+	return &heardRows{make([]int64, writers), make([]map[int64]bool, writers)}
 }
 
 // row notes a row; resync allows it to come before earlier ones.
@@ -244,7 +247,7 @@ func (h *heardRows) row(w int, n int64, resync bool) error {
 	return nil
 }
 
-func (h *heardRows) all(ends *[stallWriters]atomic.Int64, finished <-chan struct{}) bool {
+func (h *heardRows) all(ends []atomic.Int64, finished <-chan struct{}) bool {
 	select {
 	case <-finished:
 	default:
@@ -331,14 +334,11 @@ func sampleMemory(pid int, end <-chan struct{}) (out []float64) {
 		case <-end:
 			return out
 		}
-		statm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-		if err != nil {
+		m, ok := stress.ProcessMemory(pid)
+		if !ok {
 			return nil // not on this system
 		}
-		if f := strings.Fields(string(statm)); len(f) > 1 {
-			pages, _ := strconv.Atoi(f[1])
-			out = append(out, float64(pages)*float64(os.Getpagesize())/(1<<20))
-		}
+		out = append(out, m.Resident/(1<<20))
 	}
 }
 

@@ -83,9 +83,11 @@ func (i *inserted) check(t *testing.T, s *harness.Server, table string) {
 	total := 0
 	for user, want := range i.rows {
 		there := map[int64]int{}
-		for _, id := range harness.Query[int64](t, s.As(t, user), "SELECT id FROM "+table) {
+		c := s.As(t, user)
+		for _, id := range harness.Query[int64](t, c, "SELECT id FROM "+table) {
 			there[id]++
 		}
+		_ = c.Close() // its connections would be counted
 		for _, id := range want {
 			if there[id] != 1 {
 				t.Errorf("the acknowledged row %d of %s is there %d times", id, user, there[id])

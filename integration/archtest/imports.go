@@ -81,4 +81,5 @@ var engines = []engineRule{
 var testEngines = []string{
 	"go.uber.org/goleak",
 	"github.com/creack/pty",
+	"gonum.org/v1/plot",
 }

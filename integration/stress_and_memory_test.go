@@ -1,0 +1,362 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/integration/harness"
+	"github.com/kalamdb/kalamdb/integration/stress"
+	"github.com/kalamdb/kalamdb/link"
+)
+
+// The tests of story 12. With -stress.time of a minute or more their bars
+// about time and memory count; a short run checks what is not about time: that
+// nothing is lost, doubled, refused or kept.
+
+// TestMemoryStabilityUnderWriteLoad is story 12, scenarios 1 and 5: ten
+// writers insert as fast as they can, and the server's memory does not grow.
+func TestMemoryStabilityUnderWriteLoad(t *testing.T) {
+	l := newStress(t)
+	l.rate = 10_000
+	l.start(stressWriters, 0)
+	l.during(*stressTime)
+	rows := l.finish()
+	if rows == 0 {
+		t.Fatal("nothing was written")
+	}
+	samples := l.end(rows)
+	l.settle()
+	l.bar(stress.Bar{What: "rows of a writer", Got: float64(rows) / stressWriters, Limit: 10_000, Unit: "rows", Least: true})
+	l.bar(stress.Bar{What: "growth of memory", Got: growth(samples, own), Limit: 10, Unit: "%"})
+}
+
+// TestConcurrentWritersAndListeners is story 12, scenarios 2 and 4: ten
+// writers and twenty listeners, of which none loses its connection, a row or
+// the order, and none hears a row twice.
+func TestConcurrentWritersAndListeners(t *testing.T) {
+	l := newStress(t)
+	l.rate = 1500
+	l.start(stressWriters, stressHearers)
+	if m := l.metrics(); m["kalamdb_subscriptions"] != stressHearers || m["kalamdb_websocket_connections"] != stressHearers {
+		t.Errorf("%d listeners are %v live queries of %v connections", stressHearers, m["kalamdb_subscriptions"], m["kalamdb_websocket_connections"])
+	}
+	l.during(*stressTime)
+	rows := l.finish()
+	if ended := l.metrics()["kalamdb_subscriptions_ended_total"]; ended != 0 {
+		t.Errorf("%v live queries ended under load", ended)
+	}
+	l.end(rows)
+	l.settle()
+	l.bar(stress.Bar{What: "rows written", Got: float64(rows) / stressTime.Seconds(), Limit: 1000, Unit: "rows/s", Least: true})
+}
+
+// TestCpuUsageUnderLoad is story 12, scenario 3: a thousand inserts a second
+// leave the processor time for more, and queries are answered.
+func TestCpuUsageUnderLoad(t *testing.T) {
+	l := newStress(t)
+	l.rate = 1000
+	l.start(stressWriters, 0)
+	l.during(*stressTime)
+	rows := l.finish()
+	samples := l.end(rows)
+	l.settle()
+	used := stress.Mean(samples, func(s stress.Sample) float64 { return s.CPU })
+	if used <= 0 || used > 1.1 {
+		t.Errorf("the server used %v of the processors", used)
+	}
+	l.bar(stress.Bar{What: "rows written", Got: float64(rows) / stressTime.Seconds(), Limit: 950, Unit: "rows/s", Least: true})
+	l.bar(stress.Bar{What: "CPU on average", Got: 100 * used, Limit: 80, Unit: "%"})
+	l.bar(stress.Bar{What: "p95 of queries", Got: l.watch.Quantile(0.95).Seconds() * 1000, Limit: 500, Unit: "ms"})
+}
+
+// TestWebsocketConnectionLeakDetection is story 12, scenario 4: of fifty
+// connections with a live query each, twenty-five end, some with a goodbye and
+// some without; the server lets go of just these, as system.live_queries, its
+// metrics and the system's sockets tell. Doing it again leaves no more behind.
+func TestWebsocketConnectionLeakDetection(t *testing.T) {
+	l := newStress(t)
+	admin, writer := l.client(""), l.client(stressUser)
+	before, known := l.sockets()
+	var left []float64 // goroutines after a round
+	for round := range 3 {
+		open := make([]*harness.Socket, 50)
+		for i := range open {
+			s := l.server.Socket(t, stressUser)
+			if err := s.Send(map[string]any{"subscriptions": []any{map[string]any{"id": "s", "sql": "SELECT w, n FROM app.messages"}}}); err != nil {
+				t.Fatal(err)
+			}
+			if ack := read(t, s); ack.Type != "subscription_ack" {
+				t.Fatalf("the answer is %+v", ack)
+			}
+			open[i] = s
+		}
+		l.connected(admin, 50)
+		for i, s := range open[:25] {
+			if i%2 == 0 {
+				_ = s.Frame(harness.OpClose, []byte{0x03, 0xe8}) // normal end
+			}
+			_ = s.Close()
+		}
+		l.connected(admin, 25)
+		harness.Exec(t, writer, "INSERT INTO app.messages VALUES ($1, 1, 0, 'to those who stay')", round)
+		for i, s := range open[25:] {
+			if m := read(t, s); m.Type != "change" || len(m.Rows) != 1 {
+				t.Errorf("listener %d that stays hears %+v", i, m)
+			}
+			_ = s.Close()
+		}
+		l.connected(admin, 0)
+		if known {
+			await(t, "the end of the sockets", func() bool {
+				now, _ := l.sockets()
+				return now <= before+2
+			})
+		}
+		left = append(left, l.metrics()["go_goroutines"])
+	}
+	l.end(int64(len(left)))
+	l.settle()
+	if left[2] > left[0]+leftover {
+		t.Errorf("goroutines after each round: %v", left)
+	}
+}
+
+// connected waits until there are so many live queries, each of a connection.
+func (l *stressLoad) connected(admin *link.Client, n int) {
+	l.t.Helper()
+	await(l.t, fmt.Sprint(n, " live queries"), func() bool {
+		listed := harness.Query[int](l.t, admin, "SELECT count(*) FROM system.live_queries WHERE table_name = 'messages'")[0]
+		m := l.metrics()
+		return listed == n && m["kalamdb_subscriptions"] == float64(n) && m["kalamdb_websocket_connections"] == float64(n)
+	})
+}
+
+// TestMemoryReleaseAfterStress is story 12, scenario 7: after the load the
+// server's memory is what it was before, when it was warm.
+func TestMemoryReleaseAfterStress(t *testing.T) {
+	l := newStress(t)
+	l.rate = 5000
+	rest := min(*stressTime/2, time.Minute)
+	// A first load makes what stays for good: caches, pools, plans.
+	l.start(stressWriters, stressHearers)
+	l.during(*stressTime / 2)
+	l.finish()
+	l.settle()
+	l.during(rest)
+	baseline := l.memory()
+	l.stopping, l.finished = make(chan struct{}), make(chan struct{})
+	l.again()
+	l.during(*stressTime)
+	rows := l.finish() // of both loads
+	l.settle()
+	l.during(rest)
+	after := l.memory()
+	l.end(rows)
+	if baseline.Own == 0 {
+		t.Log("the system does not tell a process's memory")
+		return
+	}
+	l.bar(stress.Bar{What: "memory after the load, above that before", Got: 100 * (after.Own/baseline.Own - 1), Limit: 5, Unit: "%"})
+}
+
+func (l *stressLoad) memory() stress.Memory {
+	m, _ := stress.ProcessMemory(l.server.PID())
+	return m
+}
+
+// again begins a second load, whose listeners hear of the rows behind those of
+// the first.
+func (l *stressLoad) again() {
+	l.heardBefore = make([]int64, len(l.ends))
+	for w := range l.ends {
+		l.heardBefore[w] = l.ends[w].Load()
+	}
+	l.start(stressWriters, stressHearers)
+}
+
+// TestQueryPerformanceUnderStress is story 12, scenario 6: while ten write and
+// twenty listen, a SELECT finds what was acknowledged, and soon.
+func TestQueryPerformanceUnderStress(t *testing.T) {
+	l := newStress(t)
+	l.rate = 2000
+	l.start(stressWriters, stressHearers)
+	l.during(*stressTime)
+	rows := l.finish()
+	l.end(rows)
+	l.settle()
+	if l.watch.Quantile(0.5) == 0 {
+		t.Error("no query was answered")
+	}
+	l.bar(stress.Bar{What: "p95 of queries", Got: l.watch.Quantile(0.95).Seconds() * 1000, Limit: 500, Unit: "ms"})
+}
+
+// TestFlushOperationsDuringStress is story 12, scenario 1: flushes go on under
+// load and by hand, each one succeeds, nothing is lost between the tiers, and
+// what waits to be flushed does not pile up.
+func TestFlushOperationsDuringStress(t *testing.T) {
+	l := newStress(t)
+	l.rate = 3000
+	admin := l.client("")
+	l.start(stressWriters, 2)
+	every := max(*stressTime/20, 50*time.Millisecond)
+	flushes := 0
+	for begin := time.Now(); time.Since(begin) < *stressTime; l.during(every) {
+		harness.Exec(t, admin, "FLUSH TABLE app.messages")
+		flushes++
+	}
+	rows := l.finish()
+	harness.Exec(t, admin, "FLUSH TABLE app.messages")
+	m := l.metrics()
+	if m["kalamdb_flush_waiting_rows"] != 0 || m["kalamdb_hot_rows"] != 0 || m["kalamdb_cold_rows"] != float64(rows) || m["kalamdb_flush_failures_total"] != 0 {
+		t.Errorf("after the last flush of %d rows: %v wait, %v hot, %v cold, %v flushes failed", rows,
+			m["kalamdb_flush_waiting_rows"], m["kalamdb_hot_rows"], m["kalamdb_cold_rows"], m["kalamdb_flush_failures_total"])
+	}
+	if bad := harness.Query[string](t, admin, "SELECT status || ' ' || coalesce(error, '') FROM system.jobs WHERE job_type = 'flush' AND status <> 'completed'"); len(bad) > 0 {
+		t.Errorf("jobs: %v", bad)
+	}
+	l.report.Facts = append(l.report.Facts, fmt.Sprintf("%d flushes by hand", flushes))
+	samples := l.end(rows)
+	l.settle()
+	l.bar(stress.Bar{What: "growth of memory", Got: growth(samples, own), Limit: 10, Unit: "%"})
+}
+
+// TestActorSystemStability is story 12, scenarios 3 and 5, for the goroutines
+// that own queues: those of live queries stay within their bound and empty
+// themselves, and no job is stuck or failed.
+func TestActorSystemStability(t *testing.T) {
+	l := newStress(t)
+	l.rate = 2000
+	admin := l.client("")
+	l.start(stressWriters, stressHearers)
+	for range 4 {
+		l.during(*stressTime / 4)
+		harness.Exec(t, admin, "FLUSH TABLE app.messages; COMPACT TABLE app.messages")
+	}
+	rows := l.finish()
+	await(t, "empty queues", func() bool {
+		m := l.metrics()
+		return m["kalamdb_live_queued_bytes"] == 0 && m["kalamdb_live_backlog_rows"] == 0 && m["kalamdb_live_backlog_bytes"] == 0
+	})
+	await(t, "the end of all jobs", func() bool {
+		return harness.Query[int](t, admin, "SELECT count(*) FROM system.jobs WHERE status IN ('pending', 'running')")[0] == 0
+	})
+	if bad := harness.Query[string](t, admin, "SELECT job_type || ' ' || coalesce(error, '') FROM system.jobs WHERE status = 'failed'"); len(bad) > 0 {
+		t.Errorf("failed jobs: %v", bad)
+	}
+	m := l.metrics()
+	samples := l.end(rows)
+	l.settle()
+	const queueBytes = 4 << 20 // live.queue_bytes
+	if most := stress.Highest(samples, func(s stress.Sample) float64 { return s.Queued }); most > (stressHearers+1)*queueBytes {
+		t.Errorf("the queues of %d listeners had %v bytes", stressHearers, most)
+	}
+	l.bar(stress.Bar{What: "rows that full queues lost", Got: m["kalamdb_live_rows_dropped_total"], Limit: 0, Unit: "rows"})
+}
+
+// TestRocksdbMemoryBounds is story 12, scenario 5, for the store of the hot
+// tier: with small bounds it takes far more than they are, and stays small.
+func TestRocksdbMemoryBounds(t *testing.T) {
+	if harness.Backend() != config.BackendBadger {
+		t.Skipf("the backend %s has no bounds of its own", harness.Backend())
+	}
+	l := newStress(t, "KALAMDB_STORE_BADGER_MEM_TABLE=8MiB", "KALAMDB_STORE_BADGER_BLOCK_CACHE=4MiB", "KALAMDB_STORE_BADGER_INDEX_CACHE=4MiB",
+		"KALAMDB_STORE_BADGER_VALUE_LOG_FILE=32MiB", "KALAMDB_QUERY_MEMORY_LIMIT=32MiB", "KALAMDB_QUERY_TOTAL_MEMORY_LIMIT=64MiB")
+	// Everything stays in the hot tier.
+	harness.Exec(t, l.client(""), "ALTER TABLE app.messages SET (flush_rows = 100000000, flush_interval = '10h')")
+	l.body = strings.Repeat("sixteen letters ", 256)
+	l.rate = 5000
+	l.start(stressWriters, 0)
+	l.during(*stressTime)
+	for begin := time.Now(); l.sum()*int64(len(l.body)) < 32<<20 && time.Since(begin) < harness.Limit; {
+		l.during(10 * time.Millisecond) // a slow machine has not reached the bounds yet
+	}
+	rows := l.finish()
+	m := l.metrics()
+	samples := l.end(rows)
+	l.settle()
+	written := float64(rows) * float64(len(l.body))
+	if m["kalamdb_hot_rows"] != float64(rows) || written < 32<<20 {
+		t.Errorf("%v rows are hot of %d, with %v bytes", m["kalamdb_hot_rows"], rows, written)
+	}
+	// Bounds of 5 memory tables, two caches and the statements' memory, and
+	// what a Go process keeps beside: as much garbage as it has objects.
+	l.bar(stress.Bar{What: "memory", Got: stress.Highest(samples, own) / (1 << 20), Limit: 2 * (5*8 + 4 + 4 + 64), Unit: "MiB"})
+}
+
+func (l *stressLoad) sum() (rows int64) {
+	for w := range l.ends {
+		rows += l.ends[w].Load()
+	}
+	return rows
+}
+
+// TestGracefulDegradation is story 12, scenario 6 and SC-060: with ever more
+// clients the server answers slower and refuses some, but nothing fails in
+// another way, nothing acknowledged is lost, and when they have gone it
+// answers all again.
+func TestGracefulDegradation(t *testing.T) {
+	l := newStress(t, "KALAMDB_QUERY_MAX_CONCURRENT=64")
+	m := &mixed{sender: newSender(t, l.server), table: "app.notes"}
+	harness.Exec(t, l.client(""), "CREATE USER TABLE "+m.table+" (id BIGINT PRIMARY KEY, room INT, body TEXT)")
+	for u := range 8 {
+		harness.Exec(t, l.client(fmt.Sprint("u", u)), "INSERT INTO "+m.table+" SELECT g, g % 13, 'note ' || (g * 7919 % 1000) FROM generate_series(1, 1000) AS x(g)")
+	}
+	best, last := 0.0, 0.0
+	for _, clients := range []int{1, 8, 64, 256, 1024} {
+		rate, refused := l.step(m, clients, *stressTime/5)
+		l.report.Facts = append(l.report.Facts, fmt.Sprintf("%d clients: %.0f answers/s, %d refused", clients, rate, refused))
+		best, last = max(best, rate), rate
+		if t.Failed() {
+			return
+		}
+	}
+	m.closed(t, 8, 200*time.Millisecond) // everything is answered again
+	m.acked.check(t, l.server, m.table)
+	if _, h := healthOf(t, l.server); h.UptimeSeconds < time.Since(l.begun).Seconds()-1 {
+		t.Errorf("the server has been there for %v s", h.UptimeSeconds)
+	}
+	l.end(int64(m.next.Load()))
+	m.client.CloseIdleConnections()
+	l.settle()
+	l.bar(stress.Bar{What: "answers at the highest load, of the most", Got: 100 * last / best, Limit: 50, Unit: "%", Least: true})
+}
+
+// step keeps clients busy for a time and gives how many requests a second were
+// answered and how many refused; one that is refused waits a moment.
+func (l *stressLoad) step(m *mixed, clients int, during time.Duration) (rate float64, refused int64) {
+	ctx, cancel := context.WithTimeout(l.ctx, during)
+	defer cancel()
+	var answered, no atomic.Int64
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range clients {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				begin := time.Now()
+				switch status, body, err := m.ask(l.ctx); {
+				case err == nil && status == http.StatusOK:
+					answered.Add(1)
+					l.watch.Asked(time.Since(begin))
+				case err == nil && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && strings.Contains(body, "RESOURCE_EXHAUSTED"):
+					no.Add(1)
+					select {
+					case <-time.After(5 * time.Millisecond):
+					case <-ctx.Done():
+					}
+				default:
+					l.t.Errorf("with %d clients: %d %.300s %v", clients, status, body, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(answered.Load()) / time.Since(begin).Seconds(), no.Load()
+}
