@@ -14,6 +14,7 @@ INFO    := github.com/kalamdb/kalamdb/commons/buildinfo
 LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).branch=$(BRANCH)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The database of vulnerabilities, or the URL of a copy of it.
 GOVULNDB ?= https://vuln.go.dev
@@ -153,6 +154,11 @@ oracle: ## compare random queries with PostgreSQL and DuckDB (needs gcc and the 
 .PHONY: oracle-quick
 oracle-quick: ## the same for a minute
 	cd integration/oracle && CGO_ENABLED=1 GOWORK=off go test -timeout 10m . -queries 400 -seed $(SEED)
+
+.PHONY: release
+release: ## dist/release: archives for all platforms, bills of materials, checksums
+	go run ./integration/release -version $(VERSION) -commit $(COMMIT) -branch $(BRANCH) \
+		-time $$(git log -1 --format=%ct) -bom $(CYCLONEDX) -out dist/release
 
 .PHONY: clean
 clean: ## remove what the build made
