@@ -51,6 +51,7 @@ type settings struct {
 	log         *slog.Logger
 	firstMsg    bool
 	userAgent   string
+	skipDamaged bool
 }
 
 func defaults() settings {
@@ -105,6 +106,11 @@ func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } 
 
 // WithUserAgent names the program in the User-Agent header.
 func WithUserAgent(ua string) Option { return func(s *settings) { s.userAgent = ua } }
+
+// WithSkipDamaged makes queries leave out files of the server that are damaged
+// or missing, instead of failing; the result's Summary.Message names what was
+// left out. Client.With(WithSkipDamaged()) does so for some queries only.
+func WithSkipDamaged() Option { return func(s *settings) { s.skipDamaged = true } }
 
 // WithAuthenticateMessage sends the token in the first WebSocket message instead
 // of a header, for proxies that strip headers. Browsers always do it so.

@@ -23,10 +23,11 @@ func (c *Client) Query(ctx context.Context, sql string, params ...any) (*Rows, e
 	if err != nil {
 		return nil, err
 	}
-	body, err := encode(wire.SQLRequest{
-		SQL: sql, Params: ps, NamespaceID: c.set.namespace,
-		Options: &wire.SQLOptions{Rows: "array"},
-	})
+	options := &wire.SQLOptions{Rows: "array"}
+	if c.set.skipDamaged {
+		options.Damaged = "skip"
+	}
+	body, err := encode(wire.SQLRequest{SQL: sql, Params: ps, NamespaceID: c.set.namespace, Options: options})
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}

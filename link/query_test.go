@@ -139,6 +139,8 @@ func TestErrorsAreTold(t *testing.T) {
 func isProtocol(err error) bool  { _, ok := errors.AsType[*ProtocolError](err); return ok }
 func isTransport(err error) bool { _, ok := errors.AsType[*TransportError](err); return ok }
 
+// What happens when `kalam-link` receives malformed JSON from the server? In an
+// answer; TestMalformedMessageIsALostConnection has it in a stream.
 func TestProxyPageIsNoAnswer(t *testing.T) {
 	c := clientFor(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -265,6 +267,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
+// How does `kalam-link` handle HTTP redirect responses?
 func TestRedirects(t *testing.T) {
 	var leaked atomic.Bool
 	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { leaked.Store(true) }))
@@ -355,6 +358,7 @@ func TestTokenIsRenewedOnce(t *testing.T) {
 	}
 }
 
+// What occurs when `kalam-link` is used concurrently from multiple threads?
 func TestManyGoroutines(t *testing.T) {
 	c := clientFor(t, func(w http.ResponseWriter, r *http.Request) {
 		var req wire.SQLRequest

@@ -122,11 +122,13 @@ func (r *Rows) outerKey() error {
 		if err != nil {
 			return err
 		}
-		if b != '[' {
+		if b == 'n' { // null: an error came before any result
 			_, err := r.sc.value()
 			return err
 		}
-		r.sc.pos++
+		if err := r.sc.expect('['); err != nil {
+			return err
+		}
 		r.inResults, r.firstInSet = true, true
 		return nil
 	case "took_ms":

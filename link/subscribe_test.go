@@ -290,6 +290,8 @@ func TestShutdownIsARestart(t *testing.T) {
 	equal(t, take(t, sub, 2), "reconnecting", "reconnected")
 }
 
+// What occurs when a WebSocket connection is established but no ping/pong is
+// received?
 func TestSilentConnectionIsGivenUp(t *testing.T) {
 	srv := newLiveServer(t)
 	sub := mustSubscribe(t, srv.client(WithHeartbeat(10*time.Millisecond)), "SELECT * FROM m")
@@ -305,6 +307,7 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	}
 }
 
+// What happens when `kalam-link` receives malformed JSON from the server?
 func TestMalformedMessageIsALostConnection(t *testing.T) {
 	for _, bad := range []string{`{"type":`, `{"type":"change","subscription_id":%q,"change_type":"odd","rows":[{}],"seq":99}`,
 		`{"type":"change","subscription_id":%q,"change_type":"insert","rows":[5],"seq":99}`} {
@@ -327,6 +330,7 @@ func TestMalformedMessageIsALostConnection(t *testing.T) {
 	}
 }
 
+// How does `kalam-link` handle WebSocket connection upgrade failures?
 func TestSubscribeRefused(t *testing.T) {
 	srv := newLiveServer(t)
 	c := srv.client()

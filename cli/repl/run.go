@@ -185,7 +185,11 @@ func (a *App) statement(ctx context.Context, text string) error {
 	}
 	start := time.Now()
 	settle := a.spinner(ctx)
-	rows, err := a.client.Query(ctx, text)
+	client := a.client
+	if a.skipsDamaged() {
+		client = client.With(link.WithSession(client.Session()), link.WithSkipDamaged())
+	}
+	rows, err := client.Query(ctx, text)
 	settle()
 	if err != nil {
 		return err
@@ -210,6 +214,10 @@ func (a *App) statement(ctx context.Context, text string) error {
 	a.noteEffect(text)
 	return nil
 }
+
+// skipsDamaged tells whether the user set DAMAGED to skip: queries then leave out
+// files of the server that are damaged or missing, and say so.
+func (a *App) skipsDamaged() bool { return strings.EqualFold(a.vars["DAMAGED"], "skip") }
 
 // wantsWhole tells whether a statement's answer is useless when it is cut to the
 // terminal's width: plans and descriptions.
@@ -281,6 +289,9 @@ func (a *App) result(ctx context.Context, rows *link.Rows, start time.Time, whol
 	}
 	if err := rows.Err(); err != nil {
 		return err
+	}
+	if m := rows.Summary().Message; m != "" && a.skipsDamaged() {
+		a.notice("Warning: %s", render.Safe(m))
 	}
 	if p := rows.Summary().Properties; len(p) > 0 && !a.format.Machine() {
 		a.properties(p)

@@ -48,6 +48,32 @@ func TestMachineOutputIsClean(t *testing.T) {
 	}
 }
 
+func TestDamagedFilesMayBeLeftOut(t *testing.T) {
+	s := newTestServer(t)
+	if r := run1(t, "", "-h", s.URL, "-e", "SELECT * FROM damaged"); r.code != 1 || !strings.Contains(r.err, "is damaged") {
+		t.Errorf("%+v", r)
+	}
+	r := run1(t, "", "-h", s.URL, "--csv", "-v", "DAMAGED=skip", "-e", "SELECT * FROM damaged")
+	if r.code != 0 || r.out != "id,text\n1,sound\n" || r.err != "Warning: 1 file damaged or missing, and left out: part-1.parquet\n" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestNoColor(t *testing.T) {
+	s := newTestServer(t)
+	for _, tc := range []struct {
+		env   []string
+		args  []string
+		color bool
+	}{{nil, nil, true}, {[]string{"NO_COLOR=1"}, nil, false}, {[]string{"NO_COLOR=1"}, []string{"--color=true"}, true}, {nil, []string{"--color=false"}, false}, {[]string{"TERM=dumb"}, nil, false}} {
+		home := t.TempDir()
+		tm := startEnv(t, append(environment(home), tc.env...), home, 80, append(tc.args, "-h", s.URL, "-e", "SELECT 1")...)
+		if code := tm.exit(); code != 0 || strings.Contains(string(tm.out), "\x1b[") != tc.color {
+			t.Errorf("%v %v: code %d, %q", tc.env, tc.args, code, tm.out)
+		}
+	}
+}
+
 func TestColorFlag(t *testing.T) {
 	s := newTestServer(t)
 	if r := run1(t, "", "-h", s.URL, "--color=true", "-e", "SELECT 1"); !strings.Contains(r.out, "\x1b[") {

@@ -87,7 +87,7 @@ func TestEdgeWideTables(t *testing.T) {
 	s := newTestServer(t)
 	tm := session1(t, s)
 	for _, tc := range []struct{ command, sql, want string }{
-		{`\x auto`, "SELECT * FROM wide;", "words many…"},        // a text is cut,
+		{`\x auto`, "SELECT * FROM wide;", "words many…"},    // a text is cut,
 		{`\wrap on`, "SELECT * FROM wide;", "words |"},       // or goes on below,
 		{`\x auto`, "SELECT * FROM broad;", "-[ RECORD 1 ]"}, // and numbers never are: records
 	} {

@@ -80,6 +80,12 @@ func (s *testServer) sql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case strings.HasPrefix(sql, "SELECT * FROM damaged"):
+		if req.Options.Damaged != "skip" {
+			fail(500, `"code":"INTERNAL","message":"part-1.parquet is damaged"`)
+			return
+		}
+		ok(columnsIDText + `,"rows":[[1,"sound"]],"row_count":1,"message":"1 file damaged or missing, and left out: part-1.parquet"`)
 	case strings.HasPrefix(sql, "SELECT 1"):
 		ok(`"columns":["test"],"schema":[{"name":"test","type":"INT"}],"rows":[[1]],"row_count":1`)
 	case strings.HasPrefix(sql, "SELECT * FROM app.m"):
