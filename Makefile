@@ -95,9 +95,17 @@ race: ## test the concurrent packages with the race detector
 		echo 'go test -race $(RACE)'; CGO_ENABLED=1 go test -race -short -timeout 10m $(RACE); \
 	else echo 'skipped: the race detector needs a C compiler (CC or gcc), none is installed'; fi
 
+BENCHTIME ?= 200ms
+FIGURES   := $(CURDIR)/dist/bench
+
 .PHONY: bench
-bench: ## run the benchmarks of every module once
-	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+bench: ## run all benchmarks; a table and a plot of the ratios in dist/bench (beside DuckDB where a C compiler is)
+	rm -rf $(FIGURES) && mkdir -p $(FIGURES)
+	go test -p 1 -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 120m $(PACKAGES) > $(FIGURES)/bench.txt || { grep -A20 FAIL $(FIGURES)/bench.txt; exit 1; }
+	@if command -v $${CC:-gcc} >/dev/null; then \
+		cd integration/oracle && CGO_ENABLED=1 GOWORK=off go test -timeout 60m ./bench -run Compare -rounds 5 -table $(FIGURES)/duckdb.txt; \
+	else echo 'skipped: the comparison with DuckDB needs a C compiler (CC or gcc), none is installed'; fi
+	go run ./integration/figures -bench $(FIGURES)/bench.txt -duckdb $(FIGURES)/duckdb.txt -out $(FIGURES)
 
 # What the product consists of. Its coverage is that by the unit tests together
 # with that of the programs that the end-to-end tests run.
