@@ -1,0 +1,77 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden screens anew")
+
+// TestScreens compares what a terminal of 80 and of 200 columns shows with the
+// files in testdata.
+func TestScreens(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	for _, cols := range []uint16{80, 200} {
+		for name, args := range map[string][]string{
+			"table":    {"-e", "SELECT * FROM app.m"},
+			"wide":     {"-e", "SELECT * FROM wide", "-e", `\wrap on`, "-e", "SELECT * FROM wide"},
+			"expanded": {"-e", "SELECT * FROM broad"},
+			"error":    {"-e", "SELEC * FROM app.m"},
+			"describe": {"-e", `\d app.m`},
+			"help":     {"-e", `\help`},
+		} {
+			t.Run(fmt.Sprintf("%s_%d", name, cols), func(t *testing.T) {
+				home := t.TempDir()
+				tm := start(t, home, cols, append([]string{"-h", s.URL, "--color", "false"}, append([]string{"-e", `\timing off`}, args...)...)...)
+				tm.exit()
+				compareScreen(t, fmt.Sprintf("%s_%d", name, cols), string(tm.out))
+			})
+		}
+	}
+}
+
+// compareScreen compares what was shown with a golden file.
+func compareScreen(t *testing.T, name, shown string) {
+	t.Helper()
+	got := strings.ReplaceAll(shown, "\r\n", "\n")
+	path := filepath.Join("testdata", name+".golden")
+	if *rewrite {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestStreamScreen is the same for a subscription.
+func TestStreamScreen(t *testing.T) {
+	t.Parallel()
+	for _, cols := range []uint16{80, 200} {
+		s := newTestServer(t)
+		tm := start(t, t.TempDir(), cols, "-h", s.URL, "--color", "false", "-e", "SUBSCRIBE TO app.m OPTIONS (last_rows = 1)")
+		s.subscribed(1)
+		s.publish(insertOf(1, "hello there"))
+		s.publish(updateOf(1, "hello there", "日本"))
+		tm.expect("Subscribed to")
+		tm.expect("日本")
+		tm.expect("\n")
+		tm.mu.Lock()
+		shown := string(tm.out)
+		tm.mu.Unlock()
+		compareScreen(t, fmt.Sprintf("stream_%d", cols), shown)
+	}
+}
