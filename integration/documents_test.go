@@ -199,9 +199,13 @@ func TestDocumentedExamples(t *testing.T) {
 				case "json":
 					e.message(m[2])
 				case "go":
-					compile(t, m[2])
+					if !excerpt(t, path, ".go", m[2]) {
+						compile(t, m[2])
+					}
 				case "js":
-					// integration's TestJavaScriptInNode runs the client.
+					if !excerpt(t, path, ".js", m[2]) {
+						t.Errorf("no program beside the page has\n%s", m[2])
+					}
 				case "text", "mermaid", "syntax":
 				default:
 					t.Errorf("a block is marked %q: mark what is no input as text\n%s", m[1], m[2])
@@ -223,6 +227,7 @@ func newExample(t *testing.T) *example {
 "run ./server") shift 2; [ $# = 0 ] && exit 0; exec ` + harness.ServerBinary(t) + ` "$@";;
 "run ./cli/cmd/kalam-cli") shift 2; exec ` + harness.ClientBinary(t) + ` -h ` + e.server.URL + ` "$@" </dev/null;;
 "test "*|"build "*) exit 0;;
+"run ./"*) [ -d "` + harness.Root() + `/$2" ] && exit 0;;
 esac
 echo "unexpected: go $*" >&2; exit 9`,
 		"curl": `exec ` + curl + ` --fail-with-body --max-time 60 --connect-to localhost:8080:127.0.0.1:` + port + ` "$@"`,
@@ -316,11 +321,33 @@ func (e *example) message(text string) {
 	}
 }
 
-// compile builds a Go example, which is the body of a function that has a
+// excerpt tells whether a block is a part of a program beside its page, which
+// tests of its own run.
+func excerpt(t *testing.T, page, ext, block string) (found bool) {
+	t.Helper()
+	flat := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	dir := filepath.Join(harness.Root(), filepath.FromSlash(filepath.Dir(page)))
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ext {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		found = found || strings.Contains(flat(string(text)), flat(block))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// compile builds a Go example: a program, or the body of a function that has a
 // context and returns an error.
 func compile(t *testing.T, body string) {
 	t.Helper()
-	program := fmt.Sprintf(`package main
+	program := body
+	if !strings.HasPrefix(body, "package ") {
+		program = fmt.Sprintf(`package main
 
 import (
 	"context"
@@ -336,6 +363,7 @@ func example(ctx context.Context) error {
 	return nil
 }
 `, body)
+	}
 	dir := t.TempDir()
 	file, overlay := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(harness.Root(), "link", "documentedexample", "main.go"): file}})

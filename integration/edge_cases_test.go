@@ -3,10 +3,12 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalamdb/integration/harness"
 	"github.com/kalamdb/kalamdb/link"
@@ -324,5 +326,38 @@ func TestMetadataNullIsNoObject(t *testing.T) {
 	}
 	if _, err := admin.Exec(harness.Context(t), "UPDATE system.users SET metadata = '' WHERE user_id = '"+id+"'"); link.CodeOf(err) != link.CodeInvalidJSON {
 		t.Errorf("an empty text was taken for metadata: %v", err)
+	}
+}
+
+// TestClientKnowsNoTenant is FR-CLI-010 and FR-CLI-013: there is neither a flag
+// nor a key for a tenant, and who uses one is told so.
+func TestClientKnowsNoTenant(t *testing.T) {
+	t.Parallel()
+	s := harness.Shared(t)
+	r := harness.RunClient(t, "", "", "-h", s.URL, "--tenant", "acme", "-e", "SELECT 1")
+	if r.Code == 0 || !strings.Contains(r.Out+r.Err, "tenant") {
+		t.Errorf("--tenant: %+v", r)
+	}
+	if r = harness.RunClient(t, "", "", "--help"); r.Code != 0 || strings.Contains(strings.ToLower(r.Out), "tenant") {
+		t.Errorf("--help: %+v", r)
+	}
+}
+
+// TestServerLogsItsSize is FR-051: the log tells how large the data is, at the
+// start and again and again.
+func TestServerLogsItsSize(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, "KALAMDB_LOG_SIZE_INTERVAL=20ms")
+	ctx := harness.Context(t)
+	for strings.Count(s.Log(), "msg=\"data size\"") < 2 {
+		if ctx.Err() != nil {
+			t.Fatalf("the log has\n%s", s.Log())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	ready := s.Log()[strings.Index(s.Log(), "is ready"):]
+	ready, _, _ = strings.Cut(ready, "\n")
+	if !regexp.MustCompile(`data_bytes=[1-9]`).MatchString(ready) {
+		t.Errorf("the start is logged as %s", ready)
 	}
 }
