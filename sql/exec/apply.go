@@ -62,6 +62,8 @@ type applyOp struct {
 	probe *vector.Batch
 	row   int
 	queue []*vector.Batch
+	// barren says that a right side that is the same for all rows has none.
+	barren bool
 }
 
 // maxMemo is how many results an apply keeps; past it, it starts over.
@@ -161,6 +163,10 @@ func (o *applyOp) Next(ctx context.Context) (*vector.Batch, error) {
 			o.queue = o.queue[1:]
 			return b, nil
 		}
+		if o.barren {
+			o.left.Close()
+			return nil, nil
+		}
 		if o.probe == nil {
 			b, err := o.left.Next(ctx)
 			if b == nil || err != nil {
@@ -205,7 +211,10 @@ func (o *applyOp) joinRows(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.row++
+		if o.row++; a.rows == 0 && len(o.n.outer) == 0 && o.n.kind == plan.ApplyCross {
+			o.barren = true
+			return nil
+		}
 		found := false
 		for _, rb := range a.batches {
 			keep := firstRows(rb.Len())

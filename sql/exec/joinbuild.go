@@ -107,6 +107,9 @@ func (o *joinOp) build(ctx context.Context) error {
 			o.refs = append(o.refs, ref{chunk, int32(i)})
 		}
 		o.rows += n
+		if !keyed && o.n.kind == plan.Mark && o.residual == nil && n > 0 {
+			break // one row says all
+		}
 		if !keyed {
 			continue
 		}

@@ -26,8 +26,10 @@ func (o *joinOp) peek(ctx context.Context) (empty bool, err error) {
 	if o.n.kind == plan.Full {
 		return false, nil
 	}
-	if n := estimate(ctx, o.r, stored); n < minPeek || n/peekGain < estimate(ctx, o.r, probed) {
-		return false, nil
+	if steps(stored) <= steps(probed) {
+		if n := estimate(ctx, o.r, stored); n < minPeek || n/peekGain < estimate(ctx, o.r, probed) {
+			return false, nil
+		}
 	}
 	b, err := o.left.Next(ctx)
 	if b == nil || err != nil {
@@ -35,6 +37,20 @@ func (o *joinOp) peek(ctx context.Context) (empty bool, err error) {
 	}
 	o.left = &peekedOp{first: b, rest: o.left}
 	return false, nil
+}
+
+// steps counts the joins and the subqueries below a node: how many rows they
+// give is a guess, so a side with more of them is taken to be the heavier one.
+func steps(n node) int {
+	sum := 0
+	switch n.(type) {
+	case *joinNode, *applyNode:
+		sum++
+	}
+	for _, in := range n.inputs() {
+		sum += steps(in)
+	}
+	return sum
 }
 
 // peekedOp gives a batch that was taken from an operator, then the rest.

@@ -83,6 +83,8 @@ type setOp struct {
 	counts []int64
 	given  []bool
 	built  bool
+	// empty says that a side without rows leaves none.
+	empty  bool
 	mem    reservation
 	groups []int32
 	fresh  []int32
@@ -97,6 +99,24 @@ func (o *setOp) assign(b *vector.Batch) error {
 		o.counts, o.given = append(o.counts, 0), append(o.given, false)
 	}
 	return o.mem.set(o.g.size() + int64(len(o.counts))*9)
+}
+
+// prepare counts the right side's rows, but not for an EXCEPT from nothing;
+// INTERSECT with nothing does not read its left side.
+func (o *setOp) prepare(ctx context.Context) error {
+	if o.n.kind == plan.Except {
+		b, err := o.left.Next(ctx)
+		if b == nil || err != nil {
+			o.empty = true
+			return err
+		}
+		o.left = &peekedOp{first: b, rest: o.left}
+	}
+	if err := o.build(ctx); err != nil {
+		return err
+	}
+	o.empty = o.n.kind == plan.Intersect && len(o.counts) == 0
+	return nil
 }
 
 func (o *setOp) build(ctx context.Context) error {
@@ -135,9 +155,13 @@ func (o *setOp) pass(g int32) bool {
 func (o *setOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if !o.built {
 		o.built = true
-		if err := o.build(ctx); err != nil {
+		if err := o.prepare(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if o.empty {
+		o.left.Close()
+		return nil, nil
 	}
 	for {
 		b, err := o.left.Next(ctx)

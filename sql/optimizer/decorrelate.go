@@ -311,14 +311,14 @@ func (o *optimizer) newColumn(name string, t sqltype.Type) int {
 // cross product is made that need not be.
 func (o *optimizer) orderJoins(n plan.Node) plan.Node {
 	j, ok := n.(*plan.Join)
-	if !ok || j.Kind != plan.Inner {
+	if !ok || j.Kind != plan.Inner || j.Gate {
 		return mapInputs(n, o.orderJoins)
 	}
 	var rels []plan.Node
 	var preds []expr.Expr
 	var flatten func(plan.Node)
 	flatten = func(n plan.Node) {
-		if j, ok := n.(*plan.Join); ok && j.Kind == plan.Inner {
+		if j, ok := n.(*plan.Join); ok && j.Kind == plan.Inner && !j.Gate {
 			flatten(j.L)
 			flatten(j.R)
 			preds = append(preds, j.On...)

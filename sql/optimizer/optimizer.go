@@ -26,7 +26,7 @@ type Options struct {
 // Optimize changes the statement's plan in place. sized says that the plan
 // depends on the sizes of its tables.
 func Optimize(st *plan.Statement, opts Options) (sized bool) {
-	o := &optimizer{st: st, rows: opts.Rows}
+	o := &optimizer{st: st, rows: opts.Rows, cteRefs: map[*plan.CTE][]cteRef{}}
 	st.Query = o.optimize(st.Query, o.required(), opts)
 	if w := st.Write; w != nil && w.Then != nil {
 		w.Then = o.optimize(w.Then, newColSet(st.Output...), opts)
@@ -64,6 +64,8 @@ type optimizer struct {
 	// rows is Options.Rows, sized what Optimize gives.
 	rows  func(*ddl.Table) int64
 	sized bool
+	// cteRefs are the places that read the CTEs whose columns are pruned.
+	cteRefs map[*plan.CTE][]cteRef
 }
 
 // colSet is a set of column identities.

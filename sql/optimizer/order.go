@@ -15,9 +15,16 @@ func (o *optimizer) order(n plan.Node) plan.Node {
 	n = mapInputs(n, o.order)
 	switch n := n.(type) {
 	case *plan.Sort:
-		if in, ok := keyOrder(n.In, n.Keys); ok {
+		keys := slices.DeleteFunc(slices.Clone(n.Keys), func(k plan.SortKey) bool { return constant(n.In, k.Col) })
+		if len(keys) == 0 {
+			return n.In
+		}
+		if in, ok := keyOrder(n.In, keys); ok {
 			return in
 		}
+		c := *n
+		c.Keys = keys
+		return &c
 	case *plan.Limit:
 		if n.Limit == nil || n.Ties != nil {
 			return n
@@ -42,6 +49,27 @@ func (o *optimizer) order(n plan.Node) plan.Node {
 		return &c
 	}
 	return n
+}
+
+// constant tells whether a column has one value in all rows, which then orders
+// nothing.
+func constant(n plan.Node, col int) bool {
+	switch n := n.(type) {
+	case *plan.Filter:
+		return constant(n.In, col)
+	case *plan.Project:
+		i := slices.Index(n.Cols, col)
+		if i < 0 {
+			return false
+		}
+		switch e := n.Exprs[i].(type) {
+		case *expr.ConstExpr, *expr.ParamExpr:
+			return true
+		case *expr.ColumnExpr:
+			return constant(n.In, e.Ordinal)
+		}
+	}
+	return false
 }
 
 // limitScan tells the scan below, when every one of its rows is taken.

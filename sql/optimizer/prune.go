@@ -104,8 +104,18 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		return &c
 	case *plan.SetOp:
 		c := *n
-		c.L = keepColumns(o, o.prune(n.L, newColSet(n.L.Columns()...)), n.L)
-		c.R = keepColumns(o, o.prune(n.R, newColSet(n.R.Columns()...)), n.R)
+		left, right := n.L.Columns(), n.R.Columns()
+		if n.Kind == plan.Union && n.All {
+			// The other kinds compare whole rows.
+			c.Cols, left, right = nil, nil, nil
+			for i, id := range n.Cols {
+				if need.has(id) {
+					c.Cols, left, right = append(c.Cols, id), append(left, n.L.Columns()[i]), append(right, n.R.Columns()[i])
+				}
+			}
+		}
+		c.L = o.exactly(o.prune(n.L, newColSet(left...)), left)
+		c.R = o.exactly(o.prune(n.R, newColSet(right...)), right)
 		return &c
 	case *plan.Window:
 		c := *n
@@ -132,15 +142,57 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		}
 		return &c
 	case *plan.With:
-		for _, cte := range n.CTEs {
-			cte.In = o.prune(cte.In, newColSet(cte.Cols...))
-			if cte.Step != nil {
-				cte.Step = o.prune(cte.Step, newColSet(cte.StepCols...))
-			}
-		}
-		return &plan.With{CTEs: n.CTEs, Body: o.prune(n.Body, need)}
+		return o.pruneWith(n, need)
+	case *plan.CTERef:
+		// Which of its columns stay, all that read the CTE decide together.
+		c := *n
+		o.cteRefs[n.CTE] = append(o.cteRefs[n.CTE], cteRef{&c, need})
+		return &c
 	}
-	return n
+	return mapInputs(n, func(in plan.Node) plan.Node { return o.prune(in, newColSet(in.Columns()...)) })
+}
+
+// cteRef is a place where a CTE is read, and the columns that are read there.
+type cteRef struct {
+	ref  *plan.CTERef
+	need colSet
+}
+
+// pruneWith leaves out the columns of CTEs that nobody reads, from the last
+// one, which only the body reads, to the first. The columns of a recursive one
+// stay: its step reads its rows, and may compare them.
+func (o *optimizer) pruneWith(n *plan.With, need colSet) plan.Node {
+	body := o.prune(n.Body, need)
+	for _, cte := range slices.Backward(n.CTEs) {
+		if cte.Step != nil {
+			cte.Step = o.prune(cte.Step, newColSet(cte.StepCols...))
+		} else {
+			cte.Cols = o.readOf(cte)
+		}
+		cte.In = o.prune(cte.In, newColSet(cte.Cols...))
+		delete(o.cteRefs, cte)
+	}
+	return &plan.With{CTEs: n.CTEs, Body: body}
+}
+
+// readOf leaves in the references to a CTE the columns that are read of any,
+// and gives which those are.
+func (o *optimizer) readOf(cte *plan.CTE) (cols []int) {
+	refs := o.cteRefs[cte]
+	kept := make([][]int, len(refs))
+	for i, col := range cte.Cols {
+		if !slices.ContainsFunc(refs, func(r cteRef) bool { return r.need.has(r.ref.Cols[i]) }) {
+			continue
+		}
+		cols = append(cols, col)
+		for k, r := range refs {
+			kept[k] = append(kept[k], r.ref.Cols[i])
+		}
+	}
+	for k, r := range refs {
+		r.ref.Cols = kept[k]
+	}
+	return cols
 }
 
 // inlineCTEs puts the query of a CTE that is read once in the place where it

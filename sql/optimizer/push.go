@@ -127,14 +127,12 @@ func (o *optimizer) pushSetOp(n *plan.SetOp, preds []expr.Expr) plan.Node {
 		left, right = append(left, l), append(right, r)
 	}
 	c := *n
-	c.L, c.R = keepColumns(o, o.push(n.L, left), n.L), keepColumns(o, o.push(n.R, right), n.R)
+	c.L, c.R = o.exactly(o.push(n.L, left), n.L.Columns()), o.exactly(o.push(n.R, right), n.R.Columns())
 	return withFilter(&c, stay)
 }
 
-// keepColumns makes sure that a changed input has the columns of the one
-// before it in the same positions.
-func keepColumns(o *optimizer, n, before plan.Node) plan.Node {
-	want := before.Columns()
+// exactly makes sure that an input has the columns in their positions.
+func (o *optimizer) exactly(n plan.Node, want []int) plan.Node {
 	if slices.Equal(n.Columns(), want) {
 		return n
 	}
@@ -239,7 +237,22 @@ func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
 		}
 		stay, a.On = keep, nil
 	}
-	a.L = o.push(n.L, left)
-	a.R = o.push(n.R, right)
+	l := o.push(n.L, left)
+	a.L, a.R = l, o.push(n.R, right)
+	if gate, rest := split(stay, n.Columns(), []int{n.Col}); onlyOnce(n) && len(gate) > 0 {
+		// What depends on the subquery alone lets all rows pass, or none.
+		a.L = &plan.Values{Rows: [][]expr.Expr{{}}}
+		return withFilter(&plan.Join{Kind: plan.Inner, L: l, R: withFilter(&a, gate), Gate: true}, rest)
+	}
 	return withFilter(&a, stay)
+}
+
+// onlyOnce tells whether an Apply adds a column that is the same for all rows.
+func onlyOnce(n *plan.Apply) bool {
+	switch n.Kind {
+	case plan.ApplyScalar, plan.ApplyExists, plan.ApplyArray:
+		outer := free(n.R)
+		return !slices.ContainsFunc(n.L.Columns(), outer.has)
+	}
+	return false
 }

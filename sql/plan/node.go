@@ -183,6 +183,10 @@ type Join struct {
 	MarkCol int
 	// Sized says that the right side is known to be the smaller one.
 	Sized bool
+	// Gate says that the right side is one row, or none when a condition on
+	// all of the left side is not true: it is computed first, and no other
+	// join takes it into its order.
+	Gate bool
 	// Keep, when not nil, are the columns of the rows: those that somebody
 	// reads. A Mark join keeps all.
 	Keep []int
