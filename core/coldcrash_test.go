@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,6 +154,16 @@ func TestKillAtEachStep(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("KALAMDB_TEST_COLD_ROUNDS")); err == nil {
 		rounds = n
 	}
+	t.Parallel()
+	for round := range rounds {
+		t.Run(fmt.Sprint("round ", round), func(t *testing.T) {
+			t.Parallel()
+			killAtEachStep(t, round)
+		})
+	}
+}
+
+func killAtEachStep(t *testing.T, round int) {
 	dir := t.TempDir()
 	cfg := testConfig(config.BackendBadger, dir)
 	d := openDB(t, cfg)
@@ -163,27 +172,25 @@ func TestKillAtEachStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	acked := map[string]string{}
-	for round := range rounds {
-		steps := coldSteps
-		if round%4 == 0 {
-			steps = slices.Concat(coldSteps, wideSteps)
-		}
-		for i, at := range steps {
-			tried := killedAt(t, dir, at, (round*5+i)%3, acked)
-			d := openDB(t, cfg)
-			d.checkRows(acked, tried)
-			// What was not finished is gone when the first flush has begun; what
-			// the jobs that are done again make and replace, soon after it.
-			d.must(admin, "FLUSH TABLE app.t")
-			<-d.backups.Resumed()
-			d.settled(at, func() string {
-				return fmt.Sprint(len(parquet(t, filepath.Join(dir, "storage"))), " files")
-			}, func() string { return fmt.Sprint(d.listedFiles(), " files") })
-			d.checkBackups(at, backups(dir))
-			d.checkRows(acked, nil)
-			if err := d.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+	steps := coldSteps
+	if round%4 == 0 {
+		steps = slices.Concat(coldSteps, wideSteps)
+	}
+	for i, at := range steps {
+		tried := killedAt(t, dir, at, (round*5+i)%3, acked)
+		d := openDB(t, cfg)
+		d.checkRows(acked, tried)
+		// What was not finished is gone when the first flush has begun; what
+		// the jobs that are done again make and replace, soon after it.
+		d.must(admin, "FLUSH TABLE app.t")
+		<-d.backups.Resumed()
+		d.settled(at, func() string {
+			return fmt.Sprint(len(parquet(t, filepath.Join(dir, "storage"))), " files")
+		}, func() string { return fmt.Sprint(d.listedFiles(), " files") })
+		d.checkBackups(at, backups(dir))
+		d.checkRows(acked, nil)
+		if err := d.Close(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -191,7 +198,7 @@ func TestKillAtEachStep(t *testing.T) {
 // settled waits until two texts are the same.
 func (d *db) settled(at string, got, want func() string) {
 	d.Helper()
-	for end := time.Now().Add(hearing); ; runtime.Gosched() {
+	for end := time.Now().Add(hearing); ; time.Sleep(time.Millisecond) {
 		g, w := got(), want()
 		if g == w && len(d.jobs.List("")) == d.jobsEnded() {
 			return

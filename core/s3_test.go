@@ -71,6 +71,7 @@ func TestTablesInS3(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a server")
 	}
+	t.Parallel()
 	srv := s3test.Start(t)
 	w := &weather{stop: make(chan struct{})}
 	o := srv.Options(t, "cold")

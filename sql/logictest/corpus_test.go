@@ -155,6 +155,7 @@ const minShare = 97
 // TestCorpus runs the scripts of other projects. A record that is not listed
 // as failing must pass, one that is listed must fail and have a reason.
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	scripts := readManifest(t)
 	known := readFailures(t)
 	failed, there := map[string]bool{}, map[string]bool{}

@@ -167,6 +167,7 @@ func fillRandom(t *testing.T, db *DB) {
 // TestDifferential holds that no plan, cache, parameter or batch size changes
 // a result: the same random query runs in many ways.
 func TestDifferential(t *testing.T) {
+	t.Parallel()
 	type way struct {
 		name string
 		db   *DB

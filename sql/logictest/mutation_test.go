@@ -18,6 +18,7 @@ import (
 // out, doubled, exchanged and taken from others: whatever comes of it, it is a
 // result or a coded error.
 func TestMutatedStatements(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.slt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)

@@ -176,6 +176,7 @@ func (w *wayDB) run(t *testing.T, where string, r *Record, text, want string) {
 // one, on one core and on several, with and without optimization; and that one
 // that runs out of memory says so, and the next goes on.
 func TestWays(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2025, 11, 12, 13, 14, 15, 0, time.UTC)
 	total := make([]wayDB, len(ways))
 	hits := int64(0)
