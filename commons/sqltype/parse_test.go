@@ -54,6 +54,8 @@ func TestParse(t *testing.T) {
 		{sqltype.TDate, "5874898-01-01", "22008"}, {sqltype.TDate, "2025-02-29", "22008"}, {sqltype.TDate, "2024-02-29", "2024-02-29"}, {sqltype.TDate, "1900-02-29", "22008"},
 		{sqltype.TDate, "2025-13-01", "22008"}, {sqltype.TDate, "2025-00-01", "22008"}, {sqltype.TDate, "hello", "22007"}, {sqltype.TDate, "", "22007"}, {sqltype.TDate, "2025", "22007"},
 		{sqltype.TDate, "epoch", "1970-01-01"},
+		{sqltype.TDate, "0", "22008"}, {sqltype.TDate, "12", "22007"}, {sqltype.TDate, "50", "22008"}, {sqltype.TDate, "123", "22007"}, {sqltype.TDate, "50%", "22008"}, {sqltype.TDate, "5%", "22007"},
+		{sqltype.TDate, "2251021", "0225-10-21"}, {sqltype.TDate, "1234567", "22008"}, {sqltype.TDate, "1234567890", "22008"}, {sqltype.TDate, "2025-10-21#", "2025-10-21"},
 		{sqltype.TTime, "13:05", "13:05:00"}, {sqltype.TTime, "13:05:09.2500004", "13:05:09.25"}, {sqltype.TTime, "01:02:03 PM", "13:02:03"}, {sqltype.TTime, "24:00:00", "24:00:00"},
 		{sqltype.TTime, "24:00:01", "22008"}, {sqltype.TTime, "13:60", "22008"}, {sqltype.TTime, "2025-10-21", "22007"}, {sqltype.TTime, "now", "13:05:09.25"}, {sqltype.TTime, "130509", "13:05:09"},
 		{sqltype.TTimestamp, "2025-10-21 13:05:09.25", "2025-10-21 13:05:09.25"}, {sqltype.TTimestamp, "2025-10-21T13:05:09Z", "2025-10-21 13:05:09"},

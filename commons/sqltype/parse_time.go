@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	// The server must know time zones on machines without a zone database.
 	_ "time/tzdata"
@@ -239,6 +240,8 @@ func readDateTime(s string, t Type, now time.Time) (dateTime, error) {
 			err = r.word(now)
 		case (c == '+' || c == '-') && r.i+1 < len(r.s):
 			err = r.sign()
+		case c != '+' && c != '-' && c < utf8.RuneSelf && c > ' ' && c != 0x7f:
+			r.i++ // other punctuation says nothing
 		default:
 			err = r.bad()
 		}
@@ -286,7 +289,9 @@ func (r *dateTimeReader) number() error {
 			return r.bad()
 		}
 		return r.date(v, n, c)
-	case n == 8 && !r.dt.hasDate:
+	case n > 8 && !r.dt.hasDate:
+		return r.outOfRange()
+	case n >= 7 && !r.dt.hasDate:
 		return r.setDate(int64(v/10000), v/100%100, v%100)
 	case n == 6 && r.dt.hasDate && !r.dt.hasTime, n == 6 && r.typ.Kind == Time:
 		return r.setTime(int64(v/10000), int64(v/100%100), int64(v%100), 0)
@@ -530,6 +535,10 @@ func (r *dateTimeReader) finish() (dateTime, error) {
 			return *dt, err
 		}
 	} else if len(r.loose) > 0 {
+		// A lone number of up to two digits would be a month.
+		if l := r.loose[0]; !dt.hasDate && l.digits <= 2 && (l.value < 1 || l.value > 12) {
+			return *dt, r.outOfRange()
+		}
 		return *dt, r.bad()
 	}
 	if r.pm != 0 {

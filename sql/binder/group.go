@@ -285,17 +285,14 @@ func (b *binder) group(s *ast.Select, sc *scope, g *grouping) (plan.Node, rewrit
 		top = p
 	}
 	rw := func(e expr.Expr) (expr.Expr, error) {
-		e, err := expr.Transform(e, func(e expr.Expr) (expr.Expr, error) {
+		e = expr.Replace(e, func(e expr.Expr) expr.Expr {
 			for i, ge := range g.exprs {
 				if plan.Equal(ge, e) {
-					return b.col(outIDs[i]), nil
+					return b.col(outIDs[i])
 				}
 			}
-			return e, nil
+			return nil
 		})
-		if err != nil {
-			return nil, err
-		}
 		for _, id := range expr.Columns(e) {
 			if slices.Contains(outIDs, id) || !slices.Contains(st.own, id) {
 				continue

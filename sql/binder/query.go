@@ -264,20 +264,25 @@ func (b *binder) body(q *ast.Query, outer *scope) (*result, error) {
 // bare constants are refused there: they would order or group nothing, and
 // whoever writes them means something else.
 func (b *binder) ordinal(e ast.Expr, n int, clause string) (int, bool, error) {
-	var at int64
-	switch e := e.(type) {
-	case *ast.IntLit:
-		at = e.Value
-	case *ast.UnaryExpr:
-		i, ok := e.X.(*ast.IntLit)
-		if _, fraction := e.X.(*ast.DecimalLit); fraction && e.Op == ast.OpSub {
-			return 0, true, b.errorf(e, dberr.InvalidSQL, "non-integer constant in %s", clause).WithState("42601")
+	// Signs belong to a number, however many there are.
+	lit, sign := e, int64(1)
+	for {
+		u, ok := lit.(*ast.UnaryExpr)
+		if !ok || u.Op != ast.OpSub {
+			break
 		}
-		if !ok || e.Op != ast.OpSub {
+		lit, sign = u.X, -sign
+	}
+	var at int64
+	switch l := lit.(type) {
+	case *ast.IntLit:
+		at = sign * l.Value
+	case *ast.DecimalLit:
+		return 0, true, b.errorf(e, dberr.InvalidSQL, "non-integer constant in %s", clause).WithState("42601")
+	case *ast.NullLit, *ast.BoolLit, *ast.StringLit, *ast.BitLit:
+		if lit != e {
 			return 0, false, nil
 		}
-		at = -i.Value
-	case *ast.NullLit, *ast.BoolLit, *ast.DecimalLit, *ast.StringLit, *ast.BitLit:
 		return 0, true, b.errorf(e, dberr.InvalidSQL, "non-integer constant in %s", clause).WithState("42601")
 	default:
 		return 0, false, nil
@@ -298,7 +303,7 @@ func (b *binder) sortLimit(in plan.Node, order []orderExpr, q *ast.Query, outer 
 	if err != nil {
 		return nil, err
 	}
-	in, keys := b.sortKeys(in, order)
+	in, keys := b.sortKeys(in, order, q.WithTies)
 	if len(keys) > 0 {
 		in = &plan.Sort{In: in, Keys: keys}
 	}
@@ -315,11 +320,12 @@ func (b *binder) sortLimit(in plan.Node, order []orderExpr, q *ast.Query, outer 
 	return l, nil
 }
 
-// sortKeys makes columns of the keys; constants order nothing.
-func (b *binder) sortKeys(in plan.Node, order []orderExpr) (plan.Node, []plan.SortKey) {
+// sortKeys makes columns of the keys. Constants order nothing, but with ties
+// they make all rows equal.
+func (b *binder) sortKeys(in plan.Node, order []orderExpr, ties bool) (plan.Node, []plan.SortKey) {
 	var keep []orderExpr
 	for _, o := range order {
-		if _, ok := o.x.(*expr.ConstExpr); !ok {
+		if _, ok := o.x.(*expr.ConstExpr); !ok || ties {
 			keep = append(keep, o)
 		}
 	}
@@ -543,7 +549,13 @@ func (b *binder) combine(s *ast.SetOp, l, r *result) (*result, error) {
 	types := make([]sqltype.Type, len(l.ids))
 	for i := range l.ids {
 		lt, rt := b.typ(l, i), b.typ(r, i)
-		t, err := expr.CommonType(expr.Column(0, lt, ""), expr.Column(0, rt, ""))
+		side := func(r *result, t sqltype.Type) expr.Expr {
+			if lit, ok := r.lits[i]; ok {
+				return lit.proj.Exprs[lit.slot]
+			}
+			return expr.Column(0, t, "")
+		}
+		t, err := expr.CommonType(side(l, lt), side(r, rt))
 		if err != nil {
 			return nil, b.errorf(s, dberr.TypeMismatch, "%s types %s and %s cannot be matched", name, lt, rt)
 		}

@@ -252,7 +252,7 @@ func (b *binder) project(s *ast.Select, q *ast.Query, outer *scope, node plan.No
 		var ids []int
 		r.node, ids = b.extend(r.node, exprs, func(int) string { return "distinct" })
 		var keys []plan.SortKey
-		if r.node, keys = b.sortKeys(r.node, order); len(keys) > 0 {
+		if r.node, keys = b.sortKeys(r.node, order, false); len(keys) > 0 {
 			r.node = &plan.Sort{In: r.node, Keys: keys}
 		}
 		r.node = &plan.Distinct{In: r.node, On: ids}

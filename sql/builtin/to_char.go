@@ -550,7 +550,8 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 	case "MM":
 		if num(2) {
 			r.month = int(n)
-			in(1, 12)
+			in(0, 12) // 0 is none
+
 		}
 	case "MONTH", "Month", "month":
 		r.month, err = r.name(p, monthText, false)
@@ -561,7 +562,8 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 	case "DD":
 		if num(2) {
 			r.day = int(n)
-			in(1, 31)
+			in(0, 31)
+
 		}
 	case "DDD":
 		if num(3) {
@@ -672,6 +674,8 @@ func (r *charReader) result() (days, us int64, err error) {
 	switch {
 	case r.bc && year > 0:
 		year = 1 - year
+	case year < 0:
+		year++ // the year before 1 is written -1
 	case year == 0 && !r.hasISO:
 		year = 0 // 1 BC, as PostgreSQL takes a missing year
 	}

@@ -270,6 +270,15 @@ func commonType(what string, args []Expr) (sqltype.Type, error) {
 		}
 		t = c
 	}
+	// A length or a scale holds for values that have it already: a literal
+	// beside them is not cut.
+	if t.Kind == sqltype.Text || t.Kind == sqltype.Decimal {
+		for _, a := range args {
+			if v, ok := AsConst(a); ok && a.Type().Kind == sqltype.Unknown && !v.IsNull() {
+				return sqltype.Type{Kind: t.Kind}, nil
+			}
+		}
+	}
 	return t, nil
 }
 
@@ -303,6 +312,9 @@ func Case(operand Expr, whens []When, els Expr) (Expr, error) {
 	results := make([]Expr, 0, len(whens)+1)
 	for _, w := range whens {
 		results = append(results, w.Result)
+	}
+	if v, ok := operand.(*ConstExpr); ok {
+		operand = Resolve(v) // a literal is text, whatever it is compared with
 	}
 	results, t, err := toCommon("CASE ", append(results, els))
 	if err != nil {

@@ -133,6 +133,28 @@ func Transform(e Expr, f func(Expr) (Expr, error)) (Expr, error) {
 	return f(e)
 }
 
+// Replace puts what f gives in the place of the outermost parts for which it
+// gives something.
+func Replace(e Expr, f func(Expr) Expr) Expr {
+	if n := f(e); n != nil {
+		return n
+	}
+	kids := e.Children()
+	var changed []Expr
+	for i, c := range kids {
+		if n := Replace(c, f); n != c {
+			if changed == nil {
+				changed = slices.Clone(kids)
+			}
+			changed[i] = n
+		}
+	}
+	if changed == nil {
+		return e
+	}
+	return e.with(changed)
+}
+
 // MapColumns replaces each column's ordinal by what f gives for it.
 func MapColumns(e Expr, f func(ordinal int) int) Expr {
 	out, _ := Transform(e, func(e Expr) (Expr, error) {
