@@ -136,7 +136,7 @@ func ParseIntervalFields(s, field string) (IntervalValue, error) {
 	if text[0] == 'p' || strings.HasPrefix(text, "-p") {
 		ok = sum.iso(text)
 	} else {
-		ok = sum.words(text, unit, field)
+		ok = sum.words(strings.Map(blankPunctuation, text), unit, field)
 	}
 	if sum.badField {
 		return IntervalValue{}, outside
@@ -149,6 +149,14 @@ func ParseIntervalFields(s, field string) (IntervalValue, error) {
 		return IntervalValue{}, outside
 	}
 	return iv.cut(last), nil
+}
+
+// blankPunctuation makes a space of a sign that says nothing in an interval.
+func blankPunctuation(c rune) rune {
+	if strings.ContainsRune("%#$&*=|~^!?;()[]{}<>\"'`\\", c) {
+		return ' '
+	}
+	return c
 }
 
 // cut drops what is smaller than the field.

@@ -69,7 +69,7 @@ func TestParse(t *testing.T) {
 		{sqltype.TTimestamp, "4714-11-24 BC", "4714-11-24 00:00:00 BC"}, {sqltype.TTimestamp, "4714-11-23 BC", "22008"}, {sqltype.TTimestamp, "Tue Oct 21 13:05:09 2025", "2025-10-21 13:05:09"},
 		{sqltype.TInterval, "1 year 2 mons 3 days 04:05:06.5", "1 year 2 mons 3 days 04:05:06.5"}, {sqltype.TInterval, "P1Y2M3DT4H5M6.5S", "1 year 2 mons 3 days 04:05:06.5"},
 		{sqltype.TInterval, "1 hour ago", "-01:00:00"}, {sqltype.TInterval, "5", "00:00:05"}, {sqltype.TInterval, "1.5 hours", "01:30:00"}, {sqltype.TInterval, "-P1D", "-1 days"},
-		{sqltype.TInterval, "2 days 5", "2 days 00:00:05"}, {sqltype.TInterval, "1 day -1 hour", "1 day -01:00:00"}, {sqltype.TInterval, "0", "00:00:00"}, {sqltype.TInterval, "300s", "00:05:00"},
+		{sqltype.TInterval, "2 days 5", "2 days 00:00:05"}, {sqltype.TInterval, "1 day -1 hour", "1 day -01:00:00"}, {sqltype.TInterval, "0", "00:00:00"}, {sqltype.TInterval, "50%", "00:00:50"}, {sqltype.TInterval, "(1) day; 2%hours", "1 day 02:00:00"}, {sqltype.TInterval, "%", "22007"}, {sqltype.TInterval, "300s", "00:05:00"},
 		{sqltype.TInterval, "1 fortnight", "22007"}, {sqltype.TInterval, "", "22007"}, {sqltype.TInterval, "P", "22007"}, {sqltype.TInterval, "PT", "22007"}, {sqltype.TInterval, "ago", "22007"},
 		{sqltype.TInterval, "99999999999 years", "22015"}, {sqltype.TInterval, "99999999999999999999 hours", "22007"}, {sqltype.TInterval, "9999999999 hours", "22015"},
 	}
