@@ -150,7 +150,8 @@ func TestLiveQueriesAreListedWhileTheyComeAndGo(t *testing.T) {
 			seen[l.LiveID] = true
 			kept = kept || l.LiveID == keep.LiveID()
 		}
-		if !kept || len(seen) > 5 {
+		// Of each of the four, one may still be on its way out.
+		if !kept || len(seen) > 1+2*4 {
 			t.Errorf("%d live queries; the one that stays is among them: %t", len(seen), kept)
 		}
 		select {
@@ -319,9 +320,14 @@ func TestMetadataNullIsNoObject(t *testing.T) {
 		isNull bool
 	}{{"'{}'", false}, {"NULL", true}, {"'{}'", false}, {"'null'", false}} {
 		harness.Exec(t, admin, "UPDATE system.users SET metadata = "+step.set+" WHERE user_id = '"+id+"'")
-		u := user(t, admin, id)
-		if u == nil || (u.Metadata == nil) != step.isNull || !step.isNull && "'"+*u.Metadata+"'" != step.set {
-			t.Errorf("SET metadata = %s gives %+v", step.set, u)
+		type metadata struct {
+			Missing bool
+			Text    *string
+		}
+		// As text: in an answer, JSON's null looks like NULL.
+		got := harness.Query[metadata](t, admin, "SELECT metadata IS NULL AS missing, metadata::text AS text FROM system.users WHERE user_id = $1", id)
+		if len(got) != 1 || got[0].Missing != step.isNull || !step.isNull && "'"+*got[0].Text+"'" != step.set {
+			t.Errorf("SET metadata = %s gives %+v", step.set, got)
 		}
 	}
 	if _, err := admin.Exec(harness.Context(t), "UPDATE system.users SET metadata = '' WHERE user_id = '"+id+"'"); link.CodeOf(err) != link.CodeInvalidJSON {

@@ -161,7 +161,8 @@ func TestSystemStoragesTableRenamed(t *testing.T) {
 	}
 	for _, dir := range []string{"commons", "store", "sql", "live", "core", "server", "link", "cli", "docs", "docker"} {
 		eachFile(t, dir, func(path, text string) {
-			if strings.Contains(text, "storage_locations") && !strings.HasSuffix(path, "_test.go") {
+			// The requirements quote the specification.
+			if strings.Contains(text, "storage_locations") && !strings.HasSuffix(path, "_test.go") && filepath.Base(path) != "requirements.md" {
 				t.Errorf("%s still says storage_locations", path)
 			}
 		})

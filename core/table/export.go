@@ -3,9 +3,9 @@ package table
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/sql/ddl"
@@ -176,7 +176,7 @@ func (e *exporter) flush(ctx context.Context) error {
 func atOnce(ctx context.Context, opts FlushOptions, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wg sync.WaitGroup
+	var wg crew.Crew
 	var next atomic.Int32
 	for range min(opts.Writers, n) {
 		wg.Go(func() {

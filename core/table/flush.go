@@ -7,11 +7,11 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/sql/ddl"
@@ -444,7 +444,7 @@ func (f *flusher) write(ctx context.Context, group []*flushed) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wg sync.WaitGroup
+	var wg crew.Crew
 	var next atomic.Int32
 	for w := range min(f.opts.Writers, len(group)) {
 		wg.Go(func() {

@@ -16,6 +16,7 @@ var ours = []rule{
 	{"commons/decimal", nil, "numbers stand on their own"},
 	{"commons/dberr", nil, "every package reports errors, so errors know nobody"},
 	{"commons/wire", nil, "a client can be built from the messages alone, also for a browser"},
+	{"commons/crew", nil, "goroutines that are waited for together"},
 	{"commons/buildinfo", nil, "facts of the build"},
 	{"commons/ident", []string{"commons/dberr"}, "names are checked with coded errors"},
 	{"commons/sqltype", []string{"commons/dberr", "commons/decimal"}, "values are parsed with coded errors"},

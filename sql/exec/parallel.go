@@ -2,12 +2,9 @@ package exec
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/plan"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -143,40 +140,6 @@ func openStep(r *run, n node, joins map[*joinNode]*joinOp, part operator) operat
 	return part
 }
 
-// crew runs functions at the same time. What one of them panics with, wait
-// panics with, where those above catch it: a fault in one statement must not
-// end the process.
-type crew struct {
-	wg     sync.WaitGroup
-	failed atomic.Pointer[workerPanic]
-}
-
-// workerPanic is a panic of one of a crew, with where it came from.
-type workerPanic struct {
-	value any
-	stack []byte
-}
-
-func (p *workerPanic) String() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
-
-func (w *crew) run(f func()) {
-	w.wg.Go(func() {
-		defer func() {
-			if p := recover(); p != nil {
-				w.failed.CompareAndSwap(nil, &workerPanic{p, debug.Stack()})
-			}
-		}()
-		f()
-	})
-}
-
-func (w *crew) wait() {
-	w.wg.Wait()
-	if p := w.failed.Load(); p != nil {
-		panic(p)
-	}
-}
-
 // partOp gives the rows of a part of a scan.
 type partOp struct{ sc Scanner }
 
@@ -198,13 +161,13 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 	found := make([]*groupSet, len(parts))
 	mems := make([]reservation, len(parts))
 	stats := make([]map[node]*nodeStats, len(parts))
-	var wg crew
+	var wg crew.Crew
 	for i, sc := range parts {
 		mems[i].acct = o.r.acct
 		if o.r.stats != nil {
 			stats[i] = map[node]*nodeStats{}
 		}
-		wg.run(func() {
+		wg.Go(func() {
 			defer sc.Close()
 			var err error
 			if found[i], err = o.aggregatePart(ctx, sc, &mems[i], stats[i]); err != nil {
@@ -217,7 +180,7 @@ func (o *aggOp) buildParallel(ctx context.Context, parts []Scanner) error {
 			mems[i].release()
 		}
 	}()
-	wg.wait()
+	wg.Wait()
 	o.r.joined(stats)
 	if err := context.Cause(ctx); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -341,12 +342,12 @@ func radixPass(ctx context.Context, from, to []sortEntry, k int) bool {
 func (s *sorter) sortParallel(ctx context.Context, workers int) []sortEntry {
 	size := (len(s.entries) + workers - 1) / workers
 	var runs [][]sortEntry
-	var wg crew
+	var wg crew.Crew
 	for piece := range slices.Chunk(s.entries, size) {
 		runs = append(runs, piece)
-		wg.run(func() { s.sortEntries(ctx, piece) })
+		wg.Go(func() { s.sortEntries(ctx, piece) })
 	}
-	wg.wait()
+	wg.Wait()
 	for len(runs) > 1 {
 		next := make([][]sortEntry, (len(runs)+1)/2)
 		for i := range next {
@@ -354,9 +355,9 @@ func (s *sorter) sortParallel(ctx context.Context, workers int) []sortEntry {
 				next[i] = runs[2*i]
 				break
 			}
-			wg.run(func() { next[i] = s.merge(ctx, runs[2*i], runs[2*i+1]) })
+			wg.Go(func() { next[i] = s.merge(ctx, runs[2*i], runs[2*i+1]) })
 		}
-		wg.wait()
+		wg.Wait()
 		runs = next
 	}
 	return runs[0]
