@@ -342,7 +342,8 @@ func TestBackupRefuses(t *testing.T) {
 	at := t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
-		t.Skip(err)
+		t.Log("a symbolic link was not tried, as this system makes none:", err)
+		link = dir
 	}
 	foreign := t.TempDir()
 	if err := os.WriteFile(filepath.Join(foreign, "backup.json"), []byte("{}"), 0o600); err != nil {
