@@ -69,6 +69,12 @@ func TestMalformedAnswers(t *testing.T) {
 		`{"status":"success","results":{}}`, `{"status":"success","results":[{"columns":["a"],"rows":[[1]}]}`, `{"results":[{"columns":"a","rows":[[1]]}]}`,
 		`{"results":[{"columns":["a"],"rows":[5]}]}`,
 		strings.Repeat("[", 100_000), `{"status":` + strings.Repeat(`{"a":`, 50_000),
+		// What RFC 8259 does not allow is no JSON either.
+		`{"results":[{"columns":["a"],"rows":[[01]]}]}`, `{"results":[{"columns":["a"],"rows":[[1.]]}]}`, `{"results":[{"columns":["a"],"rows":[{"a":.5}]}]}`,
+		"{\"results\":[{\"columns\":[\"a\"],\"rows\":[[\"line\nbreak\"]]}]}", "{\"results\":[{\"columns\":[\"a\"],\"rows\":[{\"\x00\":1}]}]}",
+		`{"results":[{"columns":["a"],"rows":[["\q"]]}]}`, `{"results":[{"columns":["a"],"rows":[[nul]]}]}`, `{"results":[{"columns":["a"],"rows":[[{"b":01}]]}]}`,
+		`{"results":[{"columns":["a"],"rows":[[1,]]}]}`, `{"status":yes,"results":[]}`, "{\"sta\ntus\":1,\"results\":[]}", `{"results":[]} {}`,
+		`{"results":[{"columns":["a"],"properties":{"b":+1},"rows":[]}]}`,
 	} {
 		c := clientFor(t, replies(200, body))
 		rows, err := c.Query(t.Context(), "INSERT INTO t VALUES (1)") // which is not repeated
@@ -81,8 +87,11 @@ func TestMalformedAnswers(t *testing.T) {
 			err = rows.Err()
 			rows.Close()
 		}
-		if !isProtocol(err) && !isTransport(err) {
+		if n > strings.Count(body, "[1]") || !isProtocol(err) && !isTransport(err) {
 			t.Errorf("%.60q gives %d rows and %v", body, n, err)
+		}
+		if isProtocol(err) && CodeOf(err) != CodeInvalidAnswer {
+			t.Errorf("%.60q has the code %q", body, CodeOf(err))
 		}
 	}
 }

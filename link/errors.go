@@ -48,6 +48,9 @@ const (
 	CodeInternal             Code = "INTERNAL"
 )
 
+// CodeInvalidAnswer is the code of a *ProtocolError. No server sends it.
+const CodeInvalidAnswer Code = "INVALID_ANSWER"
+
 // Error is what the server answered instead of a result.
 type Error struct {
 	Code     Code
@@ -93,10 +96,14 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Message == "" && t.Code == e.Code
 }
 
-// CodeOf is the server's code in err's chain, "" when there is none.
+// CodeOf is the server's code in err's chain, CodeInvalidAnswer when the server
+// did not answer as one, and "" when there is no code.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
+	}
+	if _, ok := errors.AsType[*ProtocolError](err); ok {
+		return CodeInvalidAnswer
 	}
 	return ""
 }

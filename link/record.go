@@ -21,12 +21,12 @@ type Record struct {
 	cells [][]byte
 }
 
-// load splits a row's JSON. The cells point into raw.
-func (r *Record) load(raw []byte, cols []Column) error {
+// load splits the JSON row that raw begins with and tells how long it is;
+// errRowEnds means that raw holds a part of it. The cells point into raw.
+func (r *Record) load(raw []byte, cols []Column) (n int, err error) {
 	r.cells = r.cells[:0]
 	var named []Column
-	var err error
-	r.cells, err = splitRow(raw, r.cells, func(i int, name []byte) error {
+	r.cells, n, err = splitRow(raw, r.cells, func(i int, name []byte) error {
 		// An object repeats the columns' names; only a row that differs from
 		// the announced columns needs names of its own.
 		if named == nil && i < len(cols) && matches(name, cols[i].Name) {
@@ -49,7 +49,7 @@ func (r *Record) load(raw []byte, cols []Column) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case named != nil:
@@ -57,12 +57,12 @@ func (r *Record) load(raw []byte, cols []Column) error {
 	case len(r.cells) <= len(cols):
 		r.cols = cols[:len(r.cells)]
 	default:
-		return &syntaxError{fmt.Sprintf("a row has %d values for %d columns", len(r.cells), len(cols))}
+		return 0, &syntaxError{fmt.Sprintf("a row has %d values for %d columns", len(r.cells), len(cols))}
 	}
 	if raw[0] == '[' && len(r.cells) != len(cols) {
-		return &syntaxError{fmt.Sprintf("a row has %d values for %d columns", len(r.cells), len(cols))}
+		return 0, &syntaxError{fmt.Sprintf("a row has %d values for %d columns", len(r.cells), len(cols))}
 	}
-	return nil
+	return n, nil
 }
 
 func matches(quoted []byte, name string) bool {

@@ -101,6 +101,10 @@ func (r *Rows) advance(outerFirst bool) bool {
 		}
 		outerFirst = false
 		if !ok {
+			if err := r.sc.end(); err != nil {
+				r.fail(err)
+				return false
+			}
 			r.finish()
 			return false
 		}
@@ -123,7 +127,7 @@ func (r *Rows) outerKey() error {
 			return err
 		}
 		if b == 'n' { // null: an error came before any result
-			_, err := r.sc.value()
+			_, err := r.sc.whole()
 			return err
 		}
 		if err := r.sc.expect('['); err != nil {
@@ -149,7 +153,7 @@ func (r *Rows) outerKey() error {
 		}
 		return nil
 	}
-	_, err = r.sc.value()
+	_, err = r.sc.whole()
 	return err
 }
 
@@ -210,7 +214,7 @@ func (r *Rows) resultKeys(first bool) error {
 				r.inRows, r.firstRow, r.hasRows = true, true, true
 				return nil
 			}
-			if _, err := r.sc.value(); err != nil {
+			if _, err := r.sc.whole(); err != nil {
 				return err
 			}
 		case "row_count":
@@ -230,13 +234,13 @@ func (r *Rows) resultKeys(first bool) error {
 				r.summary.ExecutionTime = millis(*ms)
 			}
 		case "properties":
-			raw, err := r.sc.value()
+			raw, err := r.sc.whole()
 			if err != nil {
 				return err
 			}
 			r.summary.Properties = append(json.RawMessage(nil), raw...)
 		default:
-			if _, err := r.sc.value(); err != nil {
+			if _, err := r.sc.whole(); err != nil {
 				return err
 			}
 		}
@@ -266,16 +270,29 @@ func (r *Rows) Next() bool {
 		}
 		return false
 	}
-	raw, err := r.sc.value()
-	if err != nil {
-		r.fail(err)
-		return false
-	}
-	if err := r.rec.load(raw, r.cols); err != nil {
+	if err := r.load(); err != nil {
 		r.fail(err)
 		return false
 	}
 	return true
+}
+
+// load reads the next row: in one pass when all of it has come.
+func (r *Rows) load() error {
+	if _, err := r.sc.peek(); err != nil {
+		return err
+	}
+	n, err := r.rec.load(r.sc.buf[r.sc.pos:], r.cols)
+	if err != errRowEnds {
+		r.sc.pos += n
+		return err
+	}
+	raw, err := r.sc.value()
+	if err != nil {
+		return err
+	}
+	_, err = r.rec.load(raw, r.cols)
+	return err
 }
 
 // NextResult moves to the next statement of a request with several, skipping

@@ -470,7 +470,7 @@ func (s *Subscription) onInitial(m *wire.ServerMessage) error {
 
 func (s *Subscription) record(raw []byte, layout *[]Column) (*Record, error) {
 	rec := &Record{}
-	if err := rec.load(raw, *layout); err != nil {
+	if _, err := rec.load(raw, *layout); err != nil {
 		return nil, err
 	}
 	if len(rec.cols) > 0 && (len(rec.cols) != len(*layout) || &rec.cols[0] != &(*layout)[0]) {

@@ -83,7 +83,7 @@ func failure(err error) string {
 	case errors.As(err, &transport):
 		f.Kind = "transport"
 	case errors.As(err, &protocol):
-		f.Kind = "protocol"
+		f.Kind, f.Code = "protocol", string(link.CodeInvalidAnswer)
 	case errors.As(err, &closed), errors.Is(err, link.ErrClosed):
 		f.Kind = "closed"
 	}
