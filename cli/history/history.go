@@ -2,14 +2,16 @@
 // programs at once.
 //
 // The file holds one entry a line, with line breaks and backslashes escaped.
-// Entries are appended in one write each, so that programs that run at the same
-// time lose nothing; a line that cannot be read (a crash, a full disk, another
-// program) is skipped. Lines that hold credentials are never written.
+// Whoever appends to it or shortens it holds the lock of the file beside it, so
+// that programs that run at the same time lose nothing; a line that cannot be
+// read (a crash, a full disk, another program) is skipped. Lines that hold
+// credentials are never written.
 package history
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,11 +20,18 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
+
+	"github.com/gofrs/flock"
 )
 
 // maxEntry bounds one entry; longer ones are remembered for the session only.
 const maxEntry = 64 << 10
+
+// lockWait bounds how long the lock is waited for. Those who hold it do so for
+// milliseconds; longer than this it is a folder that cannot be locked well.
+const lockWait = time.Second
 
 // History is the list of entries, oldest first. It may be used by several
 // goroutines.
@@ -45,23 +54,44 @@ func Open(path string, limit int) (*History, error) {
 		h.path = ""
 		return h, fmt.Errorf("create the history's folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	locked, unlock := h.lock()
+	defer unlock()
+	total, err := h.load()
+	if err == nil && total > 2*limit && locked {
+		err = h.rewrite()
+	}
+	return h, err
+}
+
+// lock keeps other programs from changing the file; got tells whether it could.
+// Without it entries are still appended, but the file is not shortened: that
+// could lose what another program appends meanwhile.
+func (h *History) lock() (got bool, unlock func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	l := flock.New(h.path+".lock", flock.SetPermissions(0o600))
+	if got, err := l.TryLockContext(ctx, 2*time.Millisecond); !got || err != nil {
+		return false, func() {}
+	}
+	return true, func() { l.Unlock() }
+}
+
+// load reads the file and gives the number of its lines.
+func (h *History) load() (total int, err error) {
+	f, err := os.OpenFile(h.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		h.path = ""
-		return h, fmt.Errorf("open the history: %w", err)
+		return 0, fmt.Errorf("open the history: %w", err)
 	}
 	defer f.Close()
 	total, torn, err := h.read(f)
 	if err != nil {
-		return h, fmt.Errorf("read the history: %w", err)
+		return total, fmt.Errorf("read the history: %w", err)
 	}
 	if torn { // the last line was cut off: the next entry must not join it
 		f.Write([]byte("\n"))
 	}
-	if total > 2*limit {
-		return h, h.rewrite()
-	}
-	return h, nil
+	return total, nil
 }
 
 func (h *History) read(r io.Reader) (total int, torn bool, err error) {
@@ -146,6 +176,8 @@ func (h *History) Add(text string) error {
 	if _, ok := decode([]byte(escapes.Replace(trimmed))); !ok {
 		return nil
 	}
+	_, unlock := h.lock()
+	defer unlock()
 	f, err := os.OpenFile(h.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("write the history: %w", err)
@@ -160,7 +192,7 @@ func (h *History) Add(text string) error {
 	return nil
 }
 
-// rewrite shortens the file to what is kept.
+// rewrite shortens the file to what was read of it; the lock is held since.
 func (h *History) rewrite() error {
 	tmp, err := os.CreateTemp(filepath.Dir(h.path), ".history-*")
 	if err != nil {

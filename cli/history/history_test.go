@@ -3,8 +3,10 @@ package history
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +96,55 @@ func TestSeveralPrograms(t *testing.T) {
 	}
 	if len(seen) != 800 {
 		t.Errorf("%d of 800 entries", len(seen))
+	}
+}
+
+// TestProgramsThatShorten has processes that append and shorten at the same
+// time. The file keeps the newest entries whole: of each process those that are
+// there are its last ones, without a gap.
+func TestProgramsThatShorten(t *testing.T) {
+	const limit, entries, programs = 20, 600, 4
+	if path := os.Getenv("HISTORY_OF_TEST"); path != "" {
+		for i := range entries {
+			if err := open(t, path, limit).Add(fmt.Sprintf("%s %d", os.Getenv("NAME_OF_TEST"), i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "history")
+	var wg sync.WaitGroup
+	for w := range programs {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestProgramsThatShorten$")
+		cmd.Env = append(os.Environ(), "HISTORY_OF_TEST="+path, fmt.Sprintf("NAME_OF_TEST=w%d", w))
+		wg.Go(func() {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	wg.Wait()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	if len(lines) < limit || len(lines) > 2*limit+programs {
+		t.Errorf("the file has %d lines", len(lines))
+	}
+	next := map[string]int{}
+	for _, l := range lines {
+		name, number, _ := strings.Cut(l, " ")
+		n, err := strconv.Atoi(number)
+		if was, ok := next[name]; err != nil || ok && n != was {
+			t.Errorf("entry %q where %s %d is expected", l, name, was)
+		}
+		next[name] = n + 1
+	}
+	for name, n := range next {
+		if n != entries {
+			t.Errorf("the last entry of %s is %d", name, n-1)
+		}
 	}
 }
 

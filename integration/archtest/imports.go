@@ -64,7 +64,7 @@ var engines = []engineRule{
 	{Module: "github.com/cockroachdb/apd/v3", Rooms: []string{"sql/builtin"}},
 	{Module: "golang.org/x/text", Rooms: []string{"sql/builtin"}},
 	{Module: "github.com/hashicorp/golang-lru/v2", Rooms: []string{"sql", "core", "live", "store/segment"}},
-	{Module: "github.com/gofrs/flock", Rooms: []string{"core"}},
+	{Module: "github.com/gofrs/flock", Rooms: []string{"core", "cli/history"}},
 	{Module: "github.com/coder/websocket", Rooms: []string{"server/ws", "link"}},
 	{Module: "github.com/lestrrat-go/jwx/v2", Rooms: []string{"server/auth"}, Tests: []string{"server/app"}},
 	{Module: "github.com/pelletier/go-toml/v2", Rooms: []string{"server/config", "cli/config"}},
