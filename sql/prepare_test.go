@@ -252,6 +252,14 @@ func TestMemoryLimit(t *testing.T) {
 		"WITH x AS MATERIALIZED (SELECT g FROM generate_series(1, 1000000) g) SELECT max(a.g) FROM x a, x b",
 		"SELECT sum(g) OVER (ORDER BY g) FROM generate_series(1, 1000000) g",
 		"WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT count(*) FROM r",
+		"SELECT cardinality(ARRAY(SELECT g FROM generate_series(1, 1000000) g))",
+		"SELECT cardinality(array_agg(g)) FROM generate_series(1, 1000000) g",
+		"SELECT length(string_agg(g::text, ',')) FROM generate_series(1, 1000000) g",
+		"SELECT length(json_agg(g)::text) FROM generate_series(1, 1000000) g",
+		"SELECT count(DISTINCT g) FROM generate_series(1, 1000000) g",
+		"SELECT median(g) FROM generate_series(1, 1000000) g",
+		"SELECT mode() WITHIN GROUP (ORDER BY g) FROM generate_series(1, 1000000) g",
+		"SELECT g FROM generate_series(1, 1000000) g INTERSECT SELECT g FROM generate_series(1, 1000000) g",
 	} {
 		if _, err := db.Exec(context.Background(), q); dberr.CodeOf(err) != dberr.ResourceExhausted {
 			t.Errorf("%s: %v, want RESOURCE_EXHAUSTED", q, err)

@@ -111,6 +111,13 @@ func (o *applyOp) fetch(ctx context.Context) (*applied, error) {
 	var list []sqltype.Value
 	var held int64
 	defer func() { o.r.acct.shrink(held) }()
+	hold := func(n int) error {
+		if err := o.r.acct.grow(int64(n)); err != nil {
+			return err
+		}
+		held += int64(n)
+		return nil
+	}
 	for {
 		b, err := op.Next(ctx)
 		if err != nil {
@@ -132,15 +139,17 @@ func (o *applyOp) fetch(ctx context.Context) (*applied, error) {
 		case plan.ApplyScalar:
 			a.value = b.Cols[0].Value(b.Row(0)).Clone()
 		case plan.ApplyArray:
+			from := len(list)
 			for i := range b.Rows() {
 				list = append(list, b.Cols[0].Value(b.Row(i)).Clone())
 			}
-		default:
-			n := int64(b.Size())
-			if err := o.r.acct.grow(n); err != nil {
+			if err := hold(sizeOf(list[from:])); err != nil {
 				return nil, err
 			}
-			held += n
+		default:
+			if err := hold(b.Size()); err != nil {
+				return nil, err
+			}
 			a.batches = append(a.batches, copyBatch(b))
 		}
 	}
@@ -151,6 +160,14 @@ func (o *applyOp) fetch(ctx context.Context) (*applied, error) {
 		a.value = sqltype.NewArray(list)
 	}
 	return a, nil
+}
+
+func sizeOf(list []sqltype.Value) int {
+	n := 0
+	for _, v := range list {
+		n += v.Size()
+	}
+	return n
 }
 
 func (o *applyOp) Next(ctx context.Context) (*vector.Batch, error) {
