@@ -40,14 +40,14 @@ func (st *statement) createAPIKey(ctx context.Context, x *ast.CreateAPIKey) erro
 	}
 	var r result
 	r.texts("key_id", "api_key", "user_id")
-	r.add(sqltype.NewText(info.ID), sqltype.NewText(key), sqltype.NewText(string(info.User)))
+	r.add(sqltype.NewText(string(info.ID)), sqltype.NewText(key), sqltype.NewText(string(info.User)))
 	return st.show(&r, Outcome{Message: "API key created. Keep it now: it is not shown again."})
 }
 
 // dropAPIKey runs DROP API KEY. The key is refused from then on, and
 // connections that came in with it lose their live queries.
 func (st *statement) dropAPIKey(ctx context.Context, x *ast.DropAPIKey) error {
-	found, err := st.s.e.keys.Drop(ctx, x.KeyID)
+	found, err := st.s.e.keys.Drop(ctx, ident.APIKeyID(x.KeyID))
 	switch {
 	case err != nil:
 		return err

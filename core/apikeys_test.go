@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/apikey"
 )
 
@@ -21,7 +22,7 @@ func (d *db) createKey(sql string) (id, key string) {
 func TestAPIKeys(t *testing.T) {
 	forBackends(t, func(t *testing.T, d *db) {
 		id, key := d.createKey("CREATE API KEY FOR 'ann' NAME 'laptop'")
-		if got, ok := d.APIKeys().Use(key); !ok || got.ID != id || got.User != "ann" || got.Name != "laptop" {
+		if got, ok := d.APIKeys().Use(key); !ok || string(got.ID) != id || got.User != "ann" || got.Name != "laptop" {
 			t.Fatalf("%+v %v", got, ok)
 		}
 		other, _ := d.createKey("CREATE API KEY FOR 'bob'")
@@ -51,8 +52,8 @@ func TestDeletedUserLosesItsKeys(t *testing.T) {
 		d.must(admin, "INSERT INTO system.users (user_id, username) VALUES ('ann', 'Ann'), ('bob', 'Bob')")
 		_, ann := d.createKey("CREATE API KEY FOR 'ann'")
 		_, bob := d.createKey("CREATE API KEY FOR 'bob'")
-		var dropped []string
-		d.APIKeys().OnDrop(func(id string) { dropped = append(dropped, id) })
+		var dropped []ident.APIKeyID
+		d.APIKeys().OnDrop(func(id ident.APIKeyID) { dropped = append(dropped, id) })
 		d.must(admin, "UPDATE system.users SET username = 'x' WHERE user_id = 'bob'")
 		d.must(admin, "DELETE FROM system.users WHERE user_id = 'ann'")
 		if _, ok := d.APIKeys().Use(ann); ok {

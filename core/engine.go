@@ -402,7 +402,7 @@ func (e *Engine) Stats() Stats {
 // node is this server's name in system tables.
 func (e *Engine) node() ident.NodeID {
 	if e.cfg.Server.Node != "" {
-		return ident.NodeID(e.cfg.Server.Node)
+		return e.cfg.Server.Node
 	}
 	if h, err := os.Hostname(); err == nil && h != "" {
 		return ident.NodeID(h)

@@ -319,7 +319,7 @@ func (st *statement) missingUser(prep *sql.Prepared) error {
 			return nil
 		}
 	}
-	return user.NotFound(id)
+	return user.NotFound(ident.UserID(id))
 }
 
 func (st *statement) userIn(col, val ast.Expr) (string, bool) {

@@ -1,5 +1,7 @@
 package config
 
+import "github.com/kalamdb/kalamdb/commons/ident"
+
 // Config is the whole configuration. Keys of the file are section.field with
 // the names of the tags.
 //
@@ -49,7 +51,7 @@ type Server struct {
 	// PprofAddr is a loopback address for Go's profiler. Default off.
 	PprofAddr string `toml:"pprof_addr"`
 	// Node names this server in system tables. Default the host's name.
-	Node string `toml:"node"`
+	Node ident.NodeID `toml:"node"`
 }
 
 // Data says where the server keeps what it owns.

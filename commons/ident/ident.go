@@ -36,6 +36,8 @@ type (
 	SessionID string
 	// JobID identifies one run of a background job.
 	JobID string
+	// APIKeyID identifies an API key; it is the public part of the key.
+	APIKeyID string
 	// NodeID names a server in system tables.
 	NodeID string
 )

@@ -25,7 +25,7 @@ const (
 
 // Key is what is known of one key. It never holds the key itself.
 type Key struct {
-	ID        string
+	ID        ident.APIKeyID
 	User      ident.UserID
 	Name      string
 	CreatedAt time.Time
@@ -35,7 +35,7 @@ type Key struct {
 
 // entry is a key in memory. Everything but used and saved is fixed.
 type entry struct {
-	id      string
+	id      ident.APIKeyID
 	user    ident.UserID
 	name    string
 	created time.Time
@@ -56,18 +56,18 @@ func (e *entry) key() Key {
 }
 
 // generate makes a new key and its id.
-func generate() (id, key string) {
+func generate() (id ident.APIKeyID, key string) {
 	var raw [idBytes + secretBytes]byte
 	rand.Read(raw[:]) // crypto/rand.Read never fails
-	id = hex.EncodeToString(raw[:idBytes])
-	return id, Prefix + id + "_" + base64.RawURLEncoding.EncodeToString(raw[idBytes:])
+	public := hex.EncodeToString(raw[:idBytes])
+	return ident.APIKeyID(public), Prefix + public + "_" + base64.RawURLEncoding.EncodeToString(raw[idBytes:])
 }
 
 // idOf is the id within a key; ok is false for a text that cannot be one.
-func idOf(key string) (id string, ok bool) {
+func idOf(key string) (id ident.APIKeyID, ok bool) {
 	if len(key) != keyLen || !strings.HasPrefix(key, Prefix) {
 		return "", false
 	}
-	id, rest := key[len(Prefix):len(Prefix)+2*idBytes], key[len(Prefix)+2*idBytes:]
-	return id, rest[0] == '_'
+	public, rest := key[len(Prefix):len(Prefix)+2*idBytes], key[len(Prefix)+2*idBytes:]
+	return ident.APIKeyID(public), rest[0] == '_'
 }

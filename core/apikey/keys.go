@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,10 +49,10 @@ type Keys struct {
 	// write, so that what was checked before still holds after it. Requests do
 	// not wait for it. It guards dropped, and saved of every entry.
 	changing sync.Mutex
-	dropped  func(id string)
+	dropped  func(id ident.APIKeyID)
 
 	mu     sync.RWMutex // guards byID
-	byID   map[string]*entry
+	byID   map[ident.APIKeyID]*entry
 	stop   chan struct{}
 	done   chan struct{}
 	closed sync.Once
@@ -72,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Keys, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &Keys{o: o, byID: map[string]*entry{}, stop: make(chan struct{}), done: make(chan struct{})}
+	k := &Keys{o: o, byID: map[ident.APIKeyID]*entry{}, stop: make(chan struct{}), done: make(chan struct{})}
 	if err := k.load(); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (k *Keys) load() error {
 		if err != nil {
 			return fmt.Errorf("read API keys: %w", err)
 		}
-		e, err := decode(string(it.Key()), data)
+		e, err := decode(ident.APIKeyID(it.Key()), data)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (k *Keys) dropOrphans(ctx context.Context) error {
 // OnDrop names a function that hears of every key that is dropped, by its id,
 // after the key has stopped working and before the drop is acknowledged. It
 // must not change keys.
-func (k *Keys) OnDrop(f func(id string)) {
+func (k *Keys) OnDrop(f func(id ident.APIKeyID)) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	k.dropped = f
@@ -194,7 +194,7 @@ func (k *Keys) room(user ident.UserID) error {
 }
 
 // Drop ends a key; found is false when there is none of that id.
-func (k *Keys) Drop(ctx context.Context, id string) (found bool, err error) {
+func (k *Keys) Drop(ctx context.Context, id ident.APIKeyID) (found bool, err error) {
 	n, err := k.drop(ctx, func(e *entry) bool { return e.id == id })
 	return n > 0, err
 }
@@ -207,7 +207,7 @@ func (k *Keys) DropUser(ctx context.Context, user ident.UserID) (n int, err erro
 func (k *Keys) drop(ctx context.Context, which func(*entry) bool) (int, error) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	var ids []string
+	var ids []ident.APIKeyID
 	var b kv.Batch
 	k.mu.RLock()
 	for id, e := range k.byID {
@@ -257,7 +257,7 @@ func (k *Keys) Use(key string) (Key, bool) {
 }
 
 // Exists tells whether there still is a key of that id.
-func (k *Keys) Exists(id string) bool {
+func (k *Keys) Exists(id ident.APIKeyID) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.byID[id] != nil
@@ -282,7 +282,7 @@ func (k *Keys) List() []Key {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 			return c
 		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Compare(a.ID, b.ID)
 	})
 	return out
 }

@@ -71,10 +71,10 @@ func TestUseFindsNothingButTheKey(t *testing.T) {
 		return string(b)
 	}
 	for name, bad := range map[string]string{
-		"empty": "", "prefix": Prefix, "id": Prefix + info.ID, "cut off": key[:len(key)-1], "longer": key + "A",
+		"empty": "", "prefix": Prefix, "id": Prefix + string(info.ID), "cut off": key[:len(key)-1], "longer": key + "A",
 		"last byte": flip(len(key) - 1), "first byte of the secret": flip(len(Prefix) + 2*idBytes + 1), "id changed": flip(len(Prefix)),
 		"id of another": key[:len(Prefix)] + other[len(Prefix):len(Prefix)+2*idBytes] + key[len(Prefix)+2*idBytes:],
-		"upper case":    strings.ToUpper(key), "spaces": " " + key[1:], "another separator": strings.Replace(key, info.ID+"_", info.ID+"-", 1),
+		"upper case":    strings.ToUpper(key), "spaces": " " + key[1:], "another separator": strings.Replace(key, string(info.ID)+"_", string(info.ID)+"-", 1),
 	} {
 		if got, ok := k.Use(bad); ok {
 			t.Errorf("%s: %+v", name, got)
@@ -228,7 +228,7 @@ func TestBadRecords(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add("0123456789abcdef", []byte(`{"format":1,"user":"u","sha256":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","last_used":7}`))
 	f.Fuzz(func(t *testing.T, id string, data []byte) {
-		e, err := decode(id, data)
+		e, err := decode(ident.APIKeyID(id), data)
 		if err != nil || len(id) > kv.MaxKeySize { // no such id can be stored
 			return
 		}
@@ -236,7 +236,7 @@ func FuzzDecode(f *testing.F) {
 		if err := e.put(&b, e.saved); err != nil {
 			t.Fatal(err)
 		}
-		again, err := decode(id, b.Op(0).Value)
+		again, err := decode(ident.APIKeyID(id), b.Op(0).Value)
 		if err != nil || again.key() != e.key() || again.hash != e.hash {
 			t.Fatalf("%+v %+v %v", e.key(), again.key(), err)
 		}

@@ -41,7 +41,7 @@ func (e *entry) put(b *kv.Batch, used int64) error {
 }
 
 // decode reads a key's record.
-func decode(id string, data []byte) (*entry, error) {
+func decode(id ident.APIKeyID, data []byte) (*entry, error) {
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("read API key %q: %w", id, err)

@@ -120,6 +120,6 @@ func Failure(err error) error {
 }
 
 // NotFound is the answer to an UPDATE or DELETE of one user that is not there.
-func NotFound(id string) error {
+func NotFound(id ident.UserID) error {
 	return dberr.New(dberr.NotFound, fmt.Sprintf("User with user_id '%s' not found", id))
 }

@@ -45,13 +45,13 @@ func (u users) UserRole(ctx context.Context, id ident.UserID) (role string, regi
 }
 
 // UseAPIKey asks the API keys.
-func (u users) UseAPIKey(key string) (id string, user ident.UserID, ok bool) {
+func (u users) UseAPIKey(key string) (id ident.APIKeyID, user ident.UserID, ok bool) {
 	k, ok := u.s.engine.APIKeys().Use(key)
 	return k.ID, k.User, ok
 }
 
 // HasAPIKey asks the API keys.
-func (u users) HasAPIKey(id string) bool { return u.s.engine.APIKeys().Exists(id) }
+func (u users) HasAPIKey(id ident.APIKeyID) bool { return u.s.engine.APIKeys().Exists(id) }
 
 // endLiveQueries tells every subscriber that the server stops.
 func endLiveQueries(e *core.Engine) { e.Hub().CloseAll(live.ReasonShutdown) }

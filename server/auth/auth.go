@@ -28,7 +28,7 @@ type Principal struct {
 	// Bypass says that the request came in without credentials.
 	Bypass bool
 	// KeyID is the id of the API key that was presented; empty: none was.
-	KeyID string
+	KeyID ident.APIKeyID
 	// Expires is when the credentials end, with the leeway for clocks; zero:
 	// they do not.
 	Expires time.Time
@@ -45,9 +45,9 @@ type Users interface {
 // APIKeys knows the API keys. It may be called from several goroutines.
 type APIKeys interface {
 	// UseAPIKey finds the key that a request presents.
-	UseAPIKey(key string) (id string, user ident.UserID, ok bool)
+	UseAPIKey(key string) (id ident.APIKeyID, user ident.UserID, ok bool)
 	// HasAPIKey tells whether there still is a key of that id.
-	HasAPIKey(id string) bool
+	HasAPIKey(id ident.APIKeyID) bool
 }
 
 // ErrNoCredentials is in the chain of the error of a request that has no

@@ -385,11 +385,11 @@ func TestReload(t *testing.T) {
 // apiKeys is a set of keys: text and user.
 type apiKeys map[string]ident.UserID
 
-func (k apiKeys) UseAPIKey(key string) (string, ident.UserID, bool) {
+func (k apiKeys) UseAPIKey(key string) (ident.APIKeyID, ident.UserID, bool) {
 	u, ok := k[key]
-	return key, u, ok
+	return ident.APIKeyID(key), u, ok
 }
-func (k apiKeys) HasAPIKey(id string) bool { return k[id] != "" }
+func (k apiKeys) HasAPIKey(id ident.APIKeyID) bool { return k[string(id)] != "" }
 
 func TestAPIKeyRequests(t *testing.T) {
 	keys := apiKeys{"kalam_1": "ada", "kalam_2": "stranger", "kalam_3": "svc"}

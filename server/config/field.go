@@ -53,12 +53,13 @@ func walk(v reflect.Value, prefix string, visit func(Field)) {
 // TOML writes the value as the configuration file would have it; a secret
 // that is set is masked.
 func (f Field) TOML() string {
-	switch v := f.value.Interface().(type) {
-	case string:
-		if f.Secret && v != "" {
+	if f.value.Kind() == reflect.String { // text, or a typed name
+		if f.Secret && f.value.Len() > 0 {
 			return strconv.Quote("********")
 		}
-		return strconv.Quote(v)
+		return strconv.Quote(f.value.String())
+	}
+	switch v := f.value.Interface().(type) {
 	case []string:
 		quoted := make([]string, len(v))
 		for i, s := range v {

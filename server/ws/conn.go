@@ -60,7 +60,7 @@ type conn struct {
 	left  bool       // no more messages are
 
 	mu    sync.Mutex // guards what follows
-	subs  map[string]*sub
+	subs  map[ident.SubscriptionID]*sub
 	ended bool           // nothing more is delivered
 	pump  sync.WaitGroup // of goroutines that deliver
 	empty chan struct{}  // told when the last of subs goes
@@ -288,10 +288,10 @@ func (c *conn) handle(data []byte, over error) {
 	}
 	if over != nil {
 		if len(m.Subscriptions) == 0 {
-			c.fail(wireconv.Clip(m.SubscriptionID, maxSubscriptionID), over)
+			c.fail(clipped(m.SubscriptionID), over)
 		}
 		for i := range m.Subscriptions {
-			c.fail(wireconv.Clip(m.Subscriptions[i].ID, maxSubscriptionID), over)
+			c.fail(clipped(m.Subscriptions[i].ID), over)
 		}
 		return
 	}
@@ -299,7 +299,7 @@ func (c *conn) handle(data []byte, over error) {
 	case m.Type == wire.TypePing:
 		c.send(func(b []byte) []byte { return append(b, `{"type":"pong"}`...) })
 	case m.Type == wire.TypeUnsubscribe:
-		c.unsubscribe(m.SubscriptionID)
+		c.unsubscribe(ident.SubscriptionID(m.SubscriptionID))
 	case m.Type == wire.TypeAuthenticate:
 		if err := c.authenticate(m.Token); err != nil {
 			c.fail("", err)
@@ -314,7 +314,7 @@ func (c *conn) handle(data []byte, over error) {
 	case m.Type == "":
 		c.fail("", dberr.New(dberr.Unsupported, "The message has no type."))
 	default:
-		c.fail(m.SubscriptionID, dberr.Newf(dberr.Unsupported, "There are no messages of type %q.", wireconv.Clip(m.Type, 64)))
+		c.fail(clipped(m.SubscriptionID), dberr.Newf(dberr.Unsupported, "There are no messages of type %q.", wireconv.Clip(m.Type, 64)))
 	}
 }
 
@@ -361,14 +361,14 @@ func (c *conn) trim() {
 
 // fail tells the client of an error; id is the subscription that it concerns,
 // or empty.
-func (c *conn) fail(id string, err error) {
+func (c *conn) fail(id ident.SubscriptionID, err error) {
 	if c.ctx.Err() != nil && (errors.Is(err, context.Cause(c.ctx)) || errors.Is(err, context.Canceled)) {
 		return // what failed did so because the client is gone
 	}
 	c.sendError(id, wireconv.Failure(c.ctx, c.log, err))
 }
 
-func (c *conn) sendError(id string, f wire.Error) {
+func (c *conn) sendError(id ident.SubscriptionID, f wire.Error) {
 	c.srv.o.Metrics.Error(f.Code)
 	c.send(func(b []byte) []byte { return appendError(b, id, f) })
 }

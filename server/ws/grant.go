@@ -17,7 +17,7 @@ import (
 // has. The connection's mu guards it.
 type grant struct {
 	user  ident.UserID
-	keyID string
+	keyID ident.APIKeyID
 	ends  time.Time // zero: never
 	timer *time.Timer
 	// over is why the credentials are not good any more; nil: they are.
@@ -66,10 +66,10 @@ func (c *conn) expire() {
 }
 
 // revoke ends what an API key allowed.
-func (c *conn) revoke(keyID string) {
+func (c *conn) revoke(id ident.APIKeyID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if keyID != "" && c.grant.keyID == keyID {
+	if id != "" && c.grant.keyID == id {
 		c.lose(errRevoked)
 	}
 }

@@ -23,17 +23,17 @@ type keys struct {
 	m  map[string]ident.UserID
 }
 
-func (k *keys) UseAPIKey(key string) (string, ident.UserID, bool) {
+func (k *keys) UseAPIKey(key string) (ident.APIKeyID, ident.UserID, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	u, ok := k.m[key]
-	return key, u, ok
+	return ident.APIKeyID(key), u, ok
 }
 
-func (k *keys) HasAPIKey(id string) bool {
+func (k *keys) HasAPIKey(id ident.APIKeyID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.m[id] != ""
+	return k.m[string(id)] != ""
 }
 
 func (k *keys) drop(id string) {

@@ -3,6 +3,7 @@ package ws
 import (
 	"strconv"
 
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/live"
@@ -116,10 +117,10 @@ func appendClosed(dst []byte, s *sub, reason live.Reason) []byte {
 	return append(append(append(dst, `"reason":"`...), reason...), `"}`...)
 }
 
-func appendError(dst []byte, id string, f wire.Error) []byte {
+func appendError(dst []byte, id ident.SubscriptionID, f wire.Error) []byte {
 	dst = append(dst, `{"type":"error",`...)
 	if id != "" {
-		dst = append(wireconv.AppendString(append(dst, `"subscription_id":`...), id), ',')
+		dst = append(wireconv.AppendString(append(dst, `"subscription_id":`...), string(id)), ',')
 	}
 	dst = wireconv.AppendString(append(dst, `"code":`...), f.Code)
 	dst = wireconv.AppendString(append(dst, `,"message":`...), f.Message)

@@ -178,7 +178,7 @@ func (s *Server) prepare(r *http.Request) (*conn, error) {
 	}
 	c := &conn{
 		srv: s, id: ident.ConnectionID(wireconv.NewID()), remote: r.RemoteAddr, address: s.o.Auth.Address(r), sessionID: session,
-		actAs: r.Header.Get(wire.HeaderUserID), subs: make(map[string]*sub), empty: make(chan struct{}, 1),
+		actAs: r.Header.Get(wire.HeaderUserID), subs: make(map[ident.SubscriptionID]*sub), empty: make(chan struct{}, 1),
 	}
 	c.mux = live.NewMuxFunc(c.wake)
 	if ns := r.Header.Get(wire.HeaderNamespace); ns != "" {
@@ -206,7 +206,7 @@ func (s *Server) prepare(r *http.Request) (*conn, error) {
 
 // Revoke ends the live queries of connections that came in with an API key that
 // is gone. It does not wait for their clients.
-func (s *Server) Revoke(keyID string) {
+func (s *Server) Revoke(id ident.APIKeyID) {
 	s.mu.Lock()
 	conns := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {
@@ -214,7 +214,7 @@ func (s *Server) Revoke(keyID string) {
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.revoke(keyID)
+		c.revoke(id)
 	}
 }
 

@@ -18,9 +18,14 @@ import (
 // maxSubscriptionID is how many bytes a client's id of a subscription may have.
 const maxSubscriptionID = 256
 
+// clipped is an id that a client gave as an answer may repeat it.
+func clipped(id string) ident.SubscriptionID {
+	return ident.SubscriptionID(wireconv.Clip(id, maxSubscriptionID))
+}
+
 // sub is one subscription of a connection.
 type sub struct {
-	id string
+	id ident.SubscriptionID
 	// live is set when the engine has taken the subscription, and acked when
 	// the client has been told so, or will not be; who cannot wait for that
 	// otherwise puts a channel into ack. The connection's mu guards them.
@@ -46,7 +51,7 @@ func (c *conn) subscribe(in *wire.Subscription) {
 		err = c.over()
 	}
 	if err != nil {
-		c.fail(wireconv.Clip(in.ID, maxSubscriptionID), err)
+		c.fail(clipped(in.ID), err)
 		return
 	}
 	c.mu.Lock()
@@ -130,7 +135,7 @@ func (c *conn) newSub(in *wire.Subscription) (*sub, core.SubscribeRequest, error
 			return nil, req, err
 		}
 	}
-	s := &sub{id: in.ID}
+	s := &sub{id: req.ID}
 	var buf [128]byte
 	s.member = bytes.Clone(append(wireconv.AppendString(append(buf[:0], `"subscription_id":`...), in.ID), ','))
 	req.Tag = s
@@ -171,12 +176,13 @@ func (c *conn) newSub(in *wire.Subscription) (*sub, core.SubscribeRequest, error
 }
 
 // unsubscribe ends a live query at the client's wish.
-func (c *conn) unsubscribe(id string) {
+func (c *conn) unsubscribe(id ident.SubscriptionID) {
 	c.mu.Lock()
 	s := c.subs[id]
 	c.mu.Unlock()
 	if s == nil {
-		c.fail(wireconv.Clip(id, maxSubscriptionID), dberr.Newf(dberr.SubscriptionNotFound, "This connection has no subscription %q.", wireconv.Clip(id, maxSubscriptionID)))
+		shown := clipped(string(id))
+		c.fail(shown, dberr.Newf(dberr.SubscriptionNotFound, "This connection has no subscription %q.", shown))
 		return
 	}
 	// A frame of it may be under way; after this none follows.

@@ -197,7 +197,7 @@ func (b *binder) tableRef(t *ast.TableRef) (*fromItem, error) {
 // scan makes a relation of a table with all its columns.
 func (b *binder) scan(n ast.Node, table *ddl.Table, alias ast.Alias) (*fromItem, error) {
 	b.readTable(table)
-	rel := &relation{ns: string(table.Namespace), name: string(table.Name)}
+	rel := &relation{ns: table.Namespace, name: string(table.Name)}
 	if alias.Name != "" {
 		rel.ns, rel.name = "", alias.Name
 	}
@@ -252,7 +252,7 @@ func (b *binder) view(t *ast.TableRef, v *ddl.View) (*fromItem, error) {
 	}
 	f, err := b.derived(t, r, t.Alias, string(v.Name))
 	if err == nil && t.Alias.Name == "" {
-		f.rels[0].ns = string(v.Namespace)
+		f.rels[0].ns = v.Namespace
 	}
 	return f, err
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/sql/ast"
@@ -21,8 +22,9 @@ type outColumn struct {
 
 // relation is an item of FROM under the name by which columns are qualified.
 type relation struct {
-	ns, name string
-	cols     []outColumn
+	ns   ident.NamespaceID
+	name string
+	cols []outColumn
 	// scan is set for tables.
 	scan *plan.Scan
 }
@@ -112,7 +114,7 @@ func (b *binder) lookupIn(s *scope, ref *ast.ColumnRef) (c outColumn, rel *relat
 	}
 	var at *relation
 	for _, r := range s.rels {
-		if r.name != ref.Table || ref.Namespace != "" && ref.Namespace != r.ns {
+		if r.name != ref.Table || ref.Namespace != "" && ident.NamespaceID(ref.Namespace) != r.ns {
 			continue
 		}
 		if at != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
@@ -293,7 +294,7 @@ func (b *binder) star(s *ast.Star, sc *scope) ([]item, error) {
 	cols := sc.cols
 	if s.Table != "" {
 		i := slices.IndexFunc(sc.rels, func(r *relation) bool {
-			return r.name == s.Table && (s.Namespace == "" || s.Namespace == r.ns)
+			return r.name == s.Table && (s.Namespace == "" || ident.NamespaceID(s.Namespace) == r.ns)
 		})
 		if i < 0 {
 			return nil, b.errorf(s, dberr.TableNotFound, "missing FROM-clause entry for table %q", s.Table)

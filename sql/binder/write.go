@@ -297,7 +297,7 @@ func (b *binder) onConflict(s *ast.Insert, t *ddl.Table, w *plan.Write) error {
 	if !c.Update {
 		return nil
 	}
-	existing := &relation{ns: string(t.Namespace), name: string(t.Name)}
+	existing := &relation{ns: t.Namespace, name: string(t.Name)}
 	if s.Alias != "" {
 		existing.ns, existing.name = "", s.Alias
 	}
@@ -534,7 +534,7 @@ func (b *binder) returning(list []ast.SelectItem, t *ddl.Table, alias string, w 
 	if len(list) == 0 {
 		return nil
 	}
-	rel := &relation{ns: string(t.Namespace), name: string(t.Name)}
+	rel := &relation{ns: t.Namespace, name: string(t.Name)}
 	if alias != "" {
 		rel.ns, rel.name = "", alias
 	}

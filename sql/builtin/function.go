@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -18,7 +19,8 @@ type Context struct {
 	// Now is the statement's time; every NOW() in it gives this.
 	Now time.Time
 	// User and Namespace are what CURRENT_USER() and CURRENT_SCHEMA() give.
-	User, Namespace string
+	User      ident.UserID
+	Namespace ident.NamespaceID
 	// IDs makes the values of SNOWFLAKE_ID(), UUID_V7() and ULID(); nil: a
 	// process-wide generator for node 0.
 	IDs IDSource

@@ -56,14 +56,14 @@ func init() {
 		if ctx == nil {
 			return sqltype.NullOf(sqltype.Text), nil
 		}
-		return sqltype.NewText(ctx.User), nil
+		return sqltype.NewText(string(ctx.User)), nil
 	}
 	c.def("current_user() text; session_user() text; user() text; current_role() text", "Gives the id of the user who runs the statement.", user, stable)
 	c.def("current_schema() text; current_namespace() text", "Gives the current namespace, or NULL.", func(ctx *Context, _ []sqltype.Value) (sqltype.Value, error) {
 		if ctx == nil || ctx.Namespace == "" {
 			return sqltype.NullOf(sqltype.Text), nil
 		}
-		return sqltype.NewText(ctx.Namespace), nil
+		return sqltype.NewText(string(ctx.Namespace)), nil
 	}, stable)
 	c.def("current_database() text; current_catalog() text", "Gives the name of the database.", func(*Context, []sqltype.Value) (sqltype.Value, error) {
 		return sqltype.NewText("kalamdb"), nil

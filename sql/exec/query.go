@@ -23,7 +23,7 @@ func newContext(env *Env, params []sqltype.Value, slots int) *expr.Context {
 		params = all
 	}
 	return &expr.Context{
-		Params: params, Now: now, User: string(env.User), Namespace: string(env.Namespace),
+		Params: params, Now: now, User: env.User, Namespace: env.Namespace,
 		IDs: env.IDs, Version: env.Version,
 	}
 }
