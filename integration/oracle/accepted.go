@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/kalamdb/kalamdb/integration/oracle/engine"
 )
 
-//go:embed accepted.txt
-var acceptedText string
+// The rules for each of the others.
+var (
+	//go:embed accepted.txt
+	acceptedText string
+	//go:embed accepted_duckdb.txt
+	acceptedDuckText string
+)
 
 // rule is one accepted difference: a difference that all its patterns match.
 type rule struct {
@@ -20,9 +24,6 @@ type rule struct {
 	sql          *regexp.Regexp
 	ours, theirs *regexp.Regexp // against "SQLSTATE: message" or "n rows"
 }
-
-// accepted reads accepted.txt once.
-var accepted = sync.OnceValues(func() ([]rule, error) { return parseAccepted(acceptedText) })
 
 // parseAccepted reads rules: a line [name], then "key: value" lines; a key may
 // be left out but for kind and reason. A # begins a comment line.
@@ -39,15 +40,15 @@ func parseAccepted(text string) ([]rule, error) {
 		}
 		key, value, ok := strings.Cut(line, ": ")
 		if !ok || len(rules) == 0 {
-			return nil, fmt.Errorf("accepted.txt line %d: want [name] or key: value", n+1)
+			return nil, fmt.Errorf("accepted differences, line %d: want [name] or key: value", n+1)
 		}
 		if err := rules[len(rules)-1].set(key, value); err != nil {
-			return nil, fmt.Errorf("accepted.txt line %d: %w", n+1, err)
+			return nil, fmt.Errorf("accepted differences, line %d: %w", n+1, err)
 		}
 	}
 	for _, r := range rules {
 		if r.reason == "" || r.kind == nil {
-			return nil, fmt.Errorf("accepted.txt: rule %s has no reason or no kind", r.name)
+			return nil, fmt.Errorf("accepted differences: rule %s has no reason or no kind", r.name)
 		}
 	}
 	return rules, nil

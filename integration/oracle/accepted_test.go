@@ -8,12 +8,14 @@ import (
 )
 
 func TestAcceptedDifferencesAreReadable(t *testing.T) {
-	rules, err := accepted()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rules) == 0 {
-		t.Fatal("accepted.txt holds no rules")
+	for name, text := range map[string]string{"accepted.txt": acceptedText, "accepted_duckdb.txt": acceptedDuckText} {
+		rules, err := parseAccepted(text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(rules) == 0 {
+			t.Fatalf("%s holds no rules", name)
+		}
 	}
 	for _, bad := range []string{"kind: x", "[a]\nkind: (", "[a]\nwhat: x", "[a]\nkind: x", "[a]\nreason: x"} {
 		if _, err := parseAccepted(bad); err == nil {
@@ -61,6 +63,49 @@ func TestCompare(t *testing.T) {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			var got Kind
 			if d := Compare(c.a, c.b, c.ordered); d != nil {
+				got = d.Kind
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCompareValues(t *testing.T) {
+	rows := func(typ string, values ...string) engine.Result {
+		r := engine.Result{Columns: []string{"c"}, Types: []string{typ}, Affected: -1}
+		for _, v := range values {
+			r.Rows = append(r.Rows, engine.Row{{Text: v, Null: v == "NULL"}})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name    string
+		a, b    engine.Result
+		ordered bool
+		want    Kind
+	}{
+		{"other names of types", rows("INT", "1"), rows("INTEGER", "1"), true, ""},
+		{"sum", rows("BIGINT", "3"), rows("HUGEINT", "3"), false, ""},
+		{"average", rows("DECIMAL", "0.3333333333333333"), rows("DOUBLE", "0.33333333333333331"), false, ""},
+		{"spelling", rows("DECIMAL", "1.50"), rows("DECIMAL(18,3)", "1.500"), true, ""},
+		{"decimals are exact", rows("DECIMAL", "1.5000000001"), rows("DECIMAL(18,3)", "1.500"), true, OtherRows},
+		{"multiset", rows("DOUBLE", "2.5", "NULL", "-0"), rows("DOUBLE", "0.0", "2.5", "NULL"), false, ""},
+		{"twice", rows("INT", "1", "1", "2"), rows("INTEGER", "1", "2", "2"), false, OtherRows},
+		{"order", rows("INT", "2", "1"), rows("INTEGER", "1", "2"), true, OtherOrder},
+		{"text of a number", rows("TEXT", "1"), rows("VARCHAR", "1.0"), false, OtherRows},
+		{"text and number", rows("TEXT", "1"), rows("INTEGER", "1"), false, OtherTypes},
+		{"nothing but NULL", rows("TEXT", "NULL"), rows("INTEGER", "NULL"), false, ""},
+		{"a row more", rows("INT", "1", "1"), rows("INTEGER", "1"), false, OtherCount},
+		{"date", rows("DATE", "2020-01-01"), rows("TIMESTAMP", "2020-01-01"), false, OtherTypes},
+		{"both fail", engine.Result{Err: &engine.Error{State: "22012"}}, engine.Result{Err: &engine.Error{State: "DUCK"}}, false, ""},
+		{"ours fails", engine.Result{Err: &engine.Error{State: "22012"}}, rows("INTEGER"), false, OnlyOursFails},
+		{"panic", engine.Result{Err: &engine.Error{State: "PANIC"}}, engine.Result{Err: &engine.Error{State: "DUCK"}}, false, Panic},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			var got Kind
+			if d := CompareValues(c.a, c.b, c.ordered); d != nil {
 				got = d.Kind
 			}
 			if got != c.want {

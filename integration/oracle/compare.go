@@ -120,11 +120,11 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 		return OtherText
 	case sameRows(a, b, theirs.Types, roughly):
 		return OtherDigits
-	case len(a) <= 200 && matched(a, b, theirs.Types, exactly):
+	case len(a) <= mostMatched && matched(a, b, theirs.Types, exactly):
 		return ""
-	case len(a) <= 200 && matched(a, b, theirs.Types, limited):
+	case len(a) <= mostMatched && matched(a, b, theirs.Types, limited):
 		return OtherPrecision
-	case len(a) <= 200 && matched(a, b, theirs.Types, roughly):
+	case len(a) <= mostMatched && matched(a, b, theirs.Types, roughly):
 		return OtherDigits
 	}
 	return OtherRows
@@ -193,34 +193,6 @@ func near(a, b, typ string) bool {
 	}
 	d := math.Abs(x - y)
 	return d <= limit*math.Max(math.Abs(x), math.Abs(y)) || d < 1e-12
-}
-
-// CompareValues compares two answers by their values alone: types may differ
-// (an average is DECIMAL here and DOUBLE there), and numbers in their last
-// digits and in their spelling.
-func CompareValues(ours, theirs engine.Result, ordered bool) *Difference {
-	d := &Difference{Ours: ours, Theirs: theirs}
-	switch {
-	case ours.Err != nil && theirs.Err != nil:
-		return nil
-	case ours.Err != nil:
-		d.Kind = OnlyOursFails
-		return d
-	case theirs.Err != nil:
-		d.Kind = OnlyTheirsFails
-		return d
-	case len(ours.Rows) != len(theirs.Rows) || len(ours.Types) != len(theirs.Types):
-		d.Kind = OtherCount
-		return d
-	}
-	value := func(a, b engine.Cell, _ string) bool {
-		return a.Null == b.Null && (a.Text == b.Text || near(a.Text, b.Text, "DOUBLE"))
-	}
-	if ordered && sameRows(ours.Rows, theirs.Rows, theirs.Types, value) || !ordered && matched(ours.Rows, theirs.Rows, theirs.Types, value) {
-		return nil
-	}
-	d.Kind = OtherRows
-	return d
 }
 
 // roughly allows for numbers that were computed with less precision.

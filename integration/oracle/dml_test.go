@@ -14,7 +14,7 @@ import (
 const perSequence = 6
 
 func TestChangesAgreeWithPostgres(t *testing.T) {
-	s, err := newSession(kalam(t), postgres(t))
+	s, err := newSession(kalam(t), postgres(t), acceptedText)
 	if err != nil {
 		t.Fatal(err)
 	}

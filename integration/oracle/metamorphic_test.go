@@ -43,8 +43,8 @@ type rewriter struct {
 func (m *rewriter) round(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	schema := query.NewSchema(r, r.IntN(5) == 0)
-	if r.IntN(10) == 0 {
-		schema.Tables[0].Large(1300)
+	if r.IntN(16) == 0 {
+		schema.Tables[0].Large(manyRows)
 	}
 	m.spaces++
 	space := fmt.Sprintf("m%d", m.spaces)

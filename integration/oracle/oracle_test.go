@@ -62,13 +62,13 @@ func kalam(t *testing.T) *engine.Kalam {
 const perRound = 50
 
 func TestQueriesAgreeWithPostgres(t *testing.T) {
-	s, err := newSession(kalam(t), postgres(t))
+	s, err := newSession(kalam(t), postgres(t), acceptedText)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.finish(t) })
 	for done := 0; done < *queries; done += perRound {
-		if err := s.round(context.Background(), *seed+uint64(done)); err != nil {
+		if err := s.round(context.Background(), *seed+uint64(done), newSchema); err != nil {
 			t.Fatal(err)
 		}
 		text, _ := s.summary()
@@ -79,12 +79,17 @@ func TestQueriesAgreeWithPostgres(t *testing.T) {
 	}
 }
 
+func newSchema(r *rand.Rand) *query.Schema { return query.NewSchema(r, r.IntN(10) == 0) }
+
+// manyRows are more than a batch holds.
+const manyRows = 2500
+
 // round makes a schema and compares queries over it.
-func (s *session) round(ctx context.Context, seed uint64) error {
+func (s *session) round(ctx context.Context, seed uint64, schemaOf func(*rand.Rand) *query.Schema) error {
 	r := rand.New(rand.NewPCG(seed, 0))
-	schema := query.NewSchema(r, r.IntN(10) == 0)
-	if r.IntN(12) == 0 {
-		schema.Tables[0].Large(1300)
+	schema := schemaOf(r)
+	if r.IntN(20) == 0 {
+		schema.Tables[0].Large(manyRows)
 	}
 	leave, sql, d, err := s.enter(ctx, schema.Tables)
 	if err != nil {

@@ -13,6 +13,9 @@ const (
 	// otherPlan: PostgreSQL itself gives KalamDB's answer once its planner
 	// works with other settings, so that SQL leaves the answer open.
 	otherPlan = "proven: PostgreSQL agrees with another plan"
+	// unoptimized: DuckDB itself gives KalamDB's answer once its optimizer
+	// changes nothing, so that the fault is the optimizer's.
+	unoptimized = "proven: DuckDB agrees without its optimizer"
 	// whilePlanning: PostgreSQL computes a constant expression while it plans
 	// and fails, before it knows whether any row needs the value.
 	whilePlanning = "proven: PostgreSQL fails while planning"
@@ -44,10 +47,21 @@ func dataError(e *engine.Error) bool {
 	return e != nil && (strings.HasPrefix(e.State, "22") || strings.HasPrefix(e.State, "54"))
 }
 
+// optimizing is a database whose optimizer can be left out: DuckDB.
+type optimizing interface {
+	ExecPlain(ctx context.Context, sql string) engine.Result
+}
+
 // prove looks for a proof that a difference is PostgreSQL's freedom and not a
 // fault. It gives the proof's name, "" without one. The statement may be
 // repeated on both sides at will.
 func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) string {
+	if duck, ok := s.theirs.(optimizing); ok && d.Kind != Panic {
+		if s.compare(d.Ours, duck.ExecPlain(ctx, q.Root.String()), q.Ordered) == nil {
+			return unoptimized
+		}
+		return ""
+	}
 	pg, ok := s.theirs.(*engine.Postgres)
 	if !ok || d.Kind == Panic || d.Kind == OtherTypes {
 		return ""

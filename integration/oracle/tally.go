@@ -16,8 +16,12 @@ type tally struct {
 	// refused by both sides; empty: both gave no row and changed none.
 	refused, empty int
 	// states counts the refused by SQLSTATE.
-	states   map[string]int
-	accepted map[string]int
+	states map[string]int
+	// uncompared counts what only the other side refused, by its message,
+	// where that is no difference.
+	uncompared map[string]int
+	refusals   []string
+	accepted   map[string]int
 	// examples are scripts of the first few differences under each rule.
 	examples map[string][]string
 }
@@ -34,6 +38,15 @@ func (t *tally) count(ours, theirs engine.Result) {
 		t.states[theirs.Err.State]++
 	case ours.Err == nil && theirs.Err == nil && len(ours.Rows)+len(theirs.Rows) == 0 && ours.Affected <= 0:
 		t.empty++
+	}
+}
+
+// refuse counts a statement that the other side does not do.
+func (t *tally) refuse(err *engine.Error, sql string) {
+	message, _, _ := strings.Cut(err.Message, "\n")
+	message = numberText.ReplaceAllString(quotedText.ReplaceAllString(message, `""`), "0")
+	if t.uncompared[message]++; t.uncompared[message] <= 1 {
+		t.refusals = append(t.refusals, "-- "+message+"\n"+sql+";\n")
 	}
 }
 
@@ -69,6 +82,13 @@ func (t *tally) String() string {
 	for _, state := range states {
 		fmt.Fprintf(&b, " %s: %d", state, t.states[state])
 	}
+	refusals, unable := byCount(t.uncompared)
+	if unable > 0 {
+		fmt.Fprintf(&b, "\n  not compared %d (%.1f %%), as only the other refused them", unable, share(unable))
+	}
+	for _, message := range refusals {
+		fmt.Fprintf(&b, "\n  not compared %5d  %s", t.uncompared[message], message)
+	}
 	for _, name := range names {
 		fmt.Fprintf(&b, "\n  accepted %5d  %s", t.accepted[name], name)
 	}
@@ -81,6 +101,9 @@ func (t *tally) scripts() string {
 	var b strings.Builder
 	for _, name := range names {
 		fmt.Fprintf(&b, "## accepted %d× %s\n```sql\n%s```\n", t.accepted[name], name, strings.Join(t.examples[name], "\n"))
+	}
+	if len(t.refusals) > 0 {
+		fmt.Fprintf(&b, "## not compared\n```sql\n%s```\n", strings.Join(t.refusals, "\n"))
 	}
 	return b.String()
 }

@@ -32,7 +32,7 @@ func OpenDuck(ctx context.Context) (*Duck, error) {
 		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), db.Close())
 	}
 	d := &Duck{db: db, conn: conn}
-	for _, s := range []string{"SET threads = 1", "SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'", "SET integer_division = true"} {
+	for _, s := range []string{"SET threads = 1", "SET memory_limit = '1GB'", "SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'", "SET integer_division = true"} {
 		if r := d.Exec(ctx, s); r.Err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", s, r.Err), d.Close())
 		}
@@ -53,6 +53,14 @@ func (d *Duck) Use(ctx context.Context, namespace string) error {
 	return nil
 }
 
+// Select makes an existing schema current.
+func (d *Duck) Select(ctx context.Context, namespace string) error {
+	if r := d.Exec(ctx, "USE "+namespace); r.Err != nil {
+		return r.Err
+	}
+	return nil
+}
+
 // Drop removes a schema.
 func (d *Duck) Drop(ctx context.Context, namespace string) error {
 	for _, s := range []string{"USE main", "DROP SCHEMA " + namespace + " CASCADE"} {
@@ -66,10 +74,24 @@ func (d *Duck) Drop(ctx context.Context, namespace string) error {
 // Close ends it.
 func (d *Duck) Close() error { return errors.Join(d.conn.Close(), d.db.Close()) }
 
+// ExecPlain runs a query as it is written, without DuckDB's optimizer.
+func (d *Duck) ExecPlain(ctx context.Context, text string) Result {
+	if r := d.Exec(ctx, "PRAGMA disable_optimizer"); r.Err != nil {
+		return r
+	}
+	res := d.Exec(ctx, text)
+	if r := d.Exec(ctx, "PRAGMA enable_optimizer"); r.Err != nil {
+		return r
+	}
+	return res
+}
+
 // Exec runs one statement. DuckDB has no SQLSTATEs; every error is "DUCK". It
 // writes the values of a query as text itself, and has names of its own for
 // types.
 func (d *Duck) Exec(ctx context.Context, text string) Result {
+	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
+	defer cancel()
 	fail := func(err error) Result { return Result{Affected: -1, Err: &Error{State: "DUCK", Message: err.Error()}} }
 	if !isQuery(text) {
 		if _, err := d.conn.ExecContext(ctx, text); err != nil {
@@ -86,11 +108,25 @@ func (d *Duck) Exec(ctx context.Context, text string) Result {
 		return fail(err)
 	}
 	res.Columns, res.Types = plain.Columns, plain.Types
+	for i, t := range res.Types {
+		if t == "BOOLEAN" {
+			spellBools(res.Rows, i)
+		}
+	}
 	return res
 }
 
+// spellBools writes a column of truth values as PostgreSQL does.
+func spellBools(rows []Row, col int) {
+	for _, r := range rows {
+		if !r[col].Null {
+			r[col].Text = r[col].Text[:1]
+		}
+	}
+}
+
 func isQuery(text string) bool {
-	word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(text)), " ")
+	word, _, _ := strings.Cut(strings.ToLower(strings.TrimLeft(text, "( \n")), " ")
 	return word == "select" || word == "with" || word == "values" || strings.HasPrefix(word, "select\n")
 }
 

@@ -60,6 +60,8 @@ type Database interface {
 	Name() string
 	// Use makes a new, empty namespace and makes it the current one.
 	Use(ctx context.Context, namespace string) error
+	// Select makes an existing namespace the current one.
+	Select(ctx context.Context, namespace string) error
 	// Drop removes a namespace with all that is in it.
 	Drop(ctx context.Context, namespace string) error
 	// Exec runs one statement. What is wrong with the statement is in the

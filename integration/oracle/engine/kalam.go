@@ -64,7 +64,10 @@ func (k *Kalam) Use(ctx context.Context, namespace string) error {
 }
 
 // Select makes an existing namespace current.
-func (k *Kalam) Select(namespace string) { k.namespace = ident.NamespaceID(namespace) }
+func (k *Kalam) Select(_ context.Context, namespace string) error {
+	k.namespace = ident.NamespaceID(namespace)
+	return nil
+}
 
 // Drop removes a namespace.
 func (k *Kalam) Drop(ctx context.Context, namespace string) error {

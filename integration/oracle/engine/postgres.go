@@ -175,6 +175,11 @@ func (p *Postgres) Use(ctx context.Context, namespace string) error {
 	return p.run(ctx, "CREATE SCHEMA "+namespace+"; SET search_path = "+namespace)
 }
 
+// Select makes an existing schema current.
+func (p *Postgres) Select(ctx context.Context, namespace string) error {
+	return p.run(ctx, "SET search_path = "+namespace)
+}
+
 // Drop removes a schema.
 func (p *Postgres) Drop(ctx context.Context, namespace string) error {
 	return p.run(ctx, "DROP SCHEMA "+namespace+" CASCADE")

@@ -8,7 +8,7 @@ import (
 
 // NewTarget makes a table with a primary key, for statements that change it.
 func NewTarget(r *rand.Rand) *Table {
-	t := newTable(r, "m0", 5+r.IntN(15), false)
+	t := newTable(r, postgresql, "m0", 5+r.IntN(15), false)
 	t.Key = true
 	t.Columns[0].Decl = "integer PRIMARY KEY"
 	t.Columns[1].Decl = pick(r, []string{"integer", "integer DEFAULT 7", "integer DEFAULT (3 + 4)"})
@@ -21,7 +21,7 @@ func NewTarget(r *rand.Rand) *Table {
 
 // Change makes a statement that changes a table: INSERT, UPDATE or DELETE.
 func (g *Generator) Change(t *Table) *Node {
-	g.names, g.nested, g.ctes = 0, 1, nil
+	g.names, g.nested, g.large, g.ctes = 0, 1, 0, nil
 	switch n := g.r.IntN(10); {
 	case n < 4:
 		return g.insert(t)
@@ -157,7 +157,7 @@ func (g *Generator) returning(t *Table, alias string) *Node {
 		s := &scope{fields: t.fields(alias)}
 		cols := list(", ", 1)
 		for i := range 1 + g.r.IntN(2) {
-			typ := pick(g.r, storable)
+			typ := pick(g.r, g.schema.dialect.storable)
 			cols.Parts = append(cols.Parts, text(g.expr(typ, s, 1), fmt.Sprintf(" AS c%d", i)))
 		}
 		return optional(" RETURNING ", cols)

@@ -15,6 +15,8 @@ type Generator struct {
 	names int
 	// nested is how many more queries the statement may have inside.
 	nested int
+	// large counts the uses of tables with many rows.
+	large int
 	// ctes are the common table expressions in sight.
 	ctes []relation
 }
@@ -56,9 +58,9 @@ func (g *Generator) alias(prefix string) string {
 func (g *Generator) concrete(t Type) Type {
 	switch t {
 	case Number:
-		return pick(g.r, numbers)
+		return pick(g.r, g.schema.dialect.numbers)
 	case Comparable:
-		return pick(g.r, comparables)
+		return pick(g.r, g.schema.dialect.comparables)
 	}
 	return t
 }
@@ -84,18 +86,19 @@ func (g *Generator) expr(t Type, s *scope, depth int) *Node {
 }
 
 func (g *Generator) template(t Type, risky bool) string {
+	d := g.schema.dialect
 	if risky && g.chance(50) && len(wild[t]) > 0 {
 		return pick(g.r, wild[t])
 	}
 	switch n := g.r.IntN(100); {
-	case n < 14 || len(grammar[t]) == 0:
-		return pick(g.r, every)
+	case n < 14 || len(d.grammar[t]) == 0:
+		return pick(g.r, d.every)
 	case n < 20 && t != JSON:
-		return pick(g.r, everyOrdered)
+		return pick(g.r, d.everyOrdered)
 	case n < 22 && maxable[t]:
 		return pick(g.r, everyMaxable)
 	}
-	return pick(g.r, grammar[t])
+	return pick(g.r, d.grammar[t])
 }
 
 func (g *Generator) leaf(t Type, s *scope) *Node {
@@ -242,7 +245,7 @@ var outerAggregates = []string{"stddev({f8})", "variance({f8})", "stddev_pop({f8
 func (g *Generator) aggregate(t Type, s *scope, depth int) *Node {
 	inner := *s
 	inner.outer = nil
-	switch all := aggregates[t]; {
+	switch all := g.schema.dialect.aggregates[t]; {
 	case len(all) == 0:
 		return nil
 	default:

@@ -16,7 +16,7 @@ func (g *Generator) table(t *Table) relation {
 // that together tell its rows apart (nil where there are none).
 func (g *Generator) from(outer *scope, depth int) (*Node, *scope, []string) {
 	s := &scope{outer: outer}
-	first, rel := g.source(s, depth, false)
+	first, rel := g.source(s, depth, false, false)
 	n := text(first)
 	s.fields = append(s.fields, rel.fields...)
 	ids, unique := []string{rel.id}, rel.id != ""
@@ -45,7 +45,7 @@ func (g *Generator) from(outer *scope, depth int) (*Node, *scope, []string) {
 // the first join is by common names, which several would have; only the last
 // is a comma, behind which a condition would not see what stands before.
 func (g *Generator) join(s *scope, depth int, left relation, first, last bool) (*Node, relation) {
-	lateral := g.chance(8) && g.nested > 0
+	lateral := g.chance(8) && g.nested > 0 && !g.schema.dialect.portable
 	kind := pick(g.r, []string{" JOIN ", " INNER JOIN ", " LEFT JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ", " CROSS JOIN ", ", "})
 	if lateral {
 		kind = pick(g.r, []string{" CROSS JOIN ", " LEFT JOIN ", ", "})
@@ -53,8 +53,9 @@ func (g *Generator) join(s *scope, depth int, left relation, first, last bool) (
 	if kind == ", " && !last {
 		kind = " CROSS JOIN "
 	}
-	src, rel := g.source(s, depth, lateral)
-	if kind == " CROSS JOIN " || kind == ", " {
+	crossed := kind == " CROSS JOIN " || kind == ", "
+	src, rel := g.source(s, depth, lateral, crossed)
+	if crossed {
 		return optional(kind, src), rel
 	}
 	if rel.id != "" && left.id != "" && first && g.chance(20) {
@@ -64,6 +65,13 @@ func (g *Generator) join(s *scope, depth int, left relation, first, last bool) (
 		return optional(kind, src, " USING (", pick(g.r, []string{"k", "id", "k, s"}), ")"), rel
 	}
 	both := &scope{fields: append(append([]field(nil), s.fields...), rel.fields...), outer: s.outer}
+	if g.schema.dialect.portable {
+		// DuckDB's outer joins take neither a subquery nor a column of the
+		// query around in their conditions.
+		both.outer = nil
+		defer func(nested int) { g.nested = nested }(g.nested)
+		g.nested = 0
+	}
 	var on *Node
 	key := func(r relation) string {
 		if r.id == "" {
@@ -105,8 +113,8 @@ func equals(g *Generator, left, right []field) (string, string) {
 	return "", ""
 }
 
-// source makes one element of FROM.
-func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) {
+// source makes one element of FROM; crossed: without a condition.
+func (g *Generator) source(s *scope, depth int, lateral, crossed bool) (*Node, relation) {
 	if len(g.ctes) > 0 && g.chance(50) && !lateral {
 		c := pick(g.r, g.ctes)
 		rel := relation{name: g.alias("x")}
@@ -131,7 +139,7 @@ func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) 
 		return text(word, "(", n, ") AS ", rel.name, columnNames(len(types))), rel
 	case c < 18:
 		rel := relation{name: g.alias("x")}
-		if g.chance(30) {
+		if !g.schema.dialect.portable && g.chance(30) {
 			rel.fields = []field{{text: rel.name + ".n", typ: Text}, {text: rel.name + ".o", typ: Int8}}
 			return text(pick(g.r, []string{"unnest(ARRAY['b', NULL, 'a'])", "regexp_split_to_table('a,b,,c', ',')", "string_to_table('x y', ' ')"}), " WITH ORDINALITY AS ", rel.name, "(n, o)"), rel
 		}
@@ -151,10 +159,27 @@ func (g *Generator) source(s *scope, depth int, lateral bool) (*Node, relation) 
 		}
 		return text("(VALUES ", rows, ") AS ", rel.name, "(c0, c1)"), rel
 	}
-	t := pick(g.r, g.schema.Tables)
+	t := g.anyTable(crossed)
 	rel := g.table(t)
 	return text(t.Name, " AS ", rel.name), rel
 }
+
+// anyTable chooses a table: one with many rows twice in a statement at most,
+// and not where it meets every row of another, as nobody would wait for that.
+func (g *Generator) anyTable(crossed bool) *Table {
+	t := pick(g.r, g.schema.Tables)
+	if !t.large {
+		return t
+	}
+	if crossed || g.large == mostLarge {
+		return g.schema.Tables[len(g.schema.Tables)-1]
+	}
+	g.large++
+	return t
+}
+
+// mostLarge is how often a statement may read tables with many rows.
+const mostLarge = 2
 
 // subquery makes an expression that holds a query, nil where the type has
 // none.
@@ -164,7 +189,7 @@ func (g *Generator) subquery(t Type, s *scope, depth int) *Node {
 		switch g.r.IntN(5) {
 		case 0:
 			n, _ := g.inner(nil, s, depth)
-			return expression(Bool, pick(g.r, []string{"", "NOT "}), "EXISTS (", n, ")")
+			return expression(Bool, "(", pick(g.r, []string{"", "NOT "}), "EXISTS (", n, "))")
 		case 1, 2:
 			c := g.concrete(Comparable)
 			n, _ := g.inner([]Type{c}, s, depth)

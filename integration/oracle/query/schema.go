@@ -24,6 +24,8 @@ type Table struct {
 	Rows    [][]string
 	// Key says that column 0, id, is a primary key.
 	Key bool
+
+	large bool
 }
 
 // Schema is the tables that statements of one round run over.
@@ -32,38 +34,53 @@ type Schema struct {
 	// Wild says that the data has extreme values, on which many operators
 	// fail.
 	Wild bool
+
+	dialect *dialect
 }
 
 // NewSchema makes tables with data. Each has a unique id, an integer k for
 // joins with few different values, and columns of random types.
-func NewSchema(r *rand.Rand, wild bool) *Schema {
-	s := &Schema{Wild: wild}
+func NewSchema(r *rand.Rand, wild bool) *Schema { return newSchema(r, postgresql, wild) }
+
+// NewPortableSchema makes tables of the types, for statements in the part of
+// the language, that KalamDB, PostgreSQL and DuckDB have in common.
+func NewPortableSchema(r *rand.Rand) *Schema { return newSchema(r, portable, false) }
+
+func newSchema(r *rand.Rand, d *dialect, wild bool) *Schema {
+	s := &Schema{Wild: wild, dialect: d}
 	sizes := []int{0, 1, 4, 8, 15, 30}
 	for i := range 3 {
 		n := sizes[2+r.IntN(len(sizes)-2)]
 		if r.IntN(6) == 0 {
 			n = sizes[r.IntN(len(sizes))]
 		}
-		s.Tables = append(s.Tables, newTable(r, fmt.Sprintf("t%d", i), n, wild))
+		s.Tables = append(s.Tables, newTable(r, d, fmt.Sprintf("t%d", i), n, wild))
 	}
 	return s
 }
 
 // Large adds many copies of the rows of a table, so that they fill several
-// batches.
+// batches, with many values for k.
 func (t *Table) Large(rows int) {
 	if len(t.Rows) == 0 {
 		return
 	}
+	t.large = true
 	n := len(t.Rows)
 	for i := n; i < rows; i++ {
 		row := append([]string(nil), t.Rows[i%n]...)
 		row[0] = fmt.Sprint(i + 1)
+		if row[1] != "NULL" {
+			row[1] = fmt.Sprint(i % manyKeys)
+		}
 		t.Rows = append(t.Rows, row)
 	}
 }
 
-func newTable(r *rand.Rand, name string, rows int, wild bool) *Table {
+// manyKeys is how many values k has in a large table.
+const manyKeys = 97
+
+func newTable(r *rand.Rand, d *dialect, name string, rows int, wild bool) *Table {
 	t := &Table{Name: name, Key: r.IntN(2) == 0}
 	id := Column{Name: "id", Type: Int4, Decl: "integer NOT NULL", NotNull: true}
 	if t.Key {
@@ -71,7 +88,7 @@ func newTable(r *rand.Rand, name string, rows int, wild bool) *Table {
 	}
 	t.Columns = []Column{id, {Name: "k", Type: Int4, Decl: "integer"}, {Name: "s", Type: Text, Decl: "text"}}
 	for i := range 4 + r.IntN(5) {
-		t.Columns = append(t.Columns, newColumn(r, i))
+		t.Columns = append(t.Columns, newColumn(r, d, i))
 	}
 	for i := range rows {
 		t.Rows = append(t.Rows, t.randomRow(r, i+1, wild))
@@ -79,10 +96,12 @@ func newTable(r *rand.Rand, name string, rows int, wild bool) *Table {
 	return t
 }
 
-func newColumn(r *rand.Rand, i int) Column {
-	typ := storable[r.IntN(len(storable))]
+func newColumn(r *rand.Rand, d *dialect, i int) Column {
+	typ := pick(r, d.storable)
 	c := Column{Name: fmt.Sprintf("%s_%d", typ, i), Type: typ, Decl: typ.SQL()}
 	switch {
+	case d.decimal != "" && typ == Numeric:
+		c.Decl = d.decimal
 	case typ == Numeric && r.IntN(2) == 0:
 		c.Decl = "numeric(12,3)"
 	case typ == Numeric:

@@ -32,11 +32,11 @@ type relation struct {
 
 // Query makes a SELECT.
 func (g *Generator) Query() *Query {
-	g.names, g.nested, g.ctes = 0, 3, nil
+	g.names, g.nested, g.large, g.ctes = 0, 3, 0, nil
 	if g.schema.Wild {
 		return g.wildQuery()
 	}
-	if g.chance(2) {
+	if !g.schema.dialect.portable && g.chance(2) {
 		return g.wrongQuery()
 	}
 	if g.chance(8) {
@@ -56,7 +56,7 @@ func (g *Generator) Query() *Query {
 
 // wildQuery computes one expression that may fail over one table.
 func (g *Generator) wildQuery() *Query {
-	t := g.concrete(pick(g.r, storable))
+	t := g.concrete(pick(g.r, g.schema.dialect.storable))
 	if g.chance(20) {
 		t = Interval
 	}
@@ -99,10 +99,10 @@ func (g *Generator) output(s *scope, depth int) *Node {
 func (g *Generator) typedOutput(s *scope, depth int) (*Node, Type) {
 	if g.chance(7) {
 		t := pick(g.r, []Type{Float8, Numeric, Text})
-		return g.fill(t, pick(g.r, outer[t]), s, depth-1), Opaque
+		return g.fill(t, pick(g.r, g.schema.dialect.outer[t]), s, depth-1), Opaque
 	}
-	t := pick(g.r, storable)
-	if g.chance(6) {
+	t := pick(g.r, g.schema.dialect.storable)
+	if !g.schema.dialect.portable && g.chance(6) {
 		t = Interval
 	}
 	return g.expr(t, s, depth), t
@@ -175,7 +175,7 @@ func (g *Generator) top() *Query {
 			q.Root.Parts = append(q.Root.Parts, g.limit())
 			q.Columns = nil
 		}
-	} else if g.chance(5) && orderable(types) {
+	} else if !g.schema.dialect.portable && g.chance(5) && orderable(types) {
 		// All rows that are equal to the last in the first key.
 		key, direction := fmt.Sprint(1+g.r.IntN(len(types))), g.direction()
 		q.Root.Parts = append(q.Root.Parts, optional(" ORDER BY ", key, direction, fmt.Sprintf(" FETCH FIRST %d ROWS WITH TIES", 1+g.r.IntN(4))))
@@ -230,6 +230,10 @@ func (g *Generator) orderAll(types []Type) *Node {
 }
 
 func (g *Generator) direction() string {
+	if g.schema.dialect.portable {
+		// What neither says is another default.
+		return pick(g.r, []string{"", " ASC", " DESC"}) + pick(g.r, []string{" NULLS FIRST", " NULLS LAST"})
+	}
 	return pick(g.r, []string{"", "", " ASC", " DESC"}) + pick(g.r, []string{"", "", " NULLS FIRST", " NULLS LAST"})
 }
 
@@ -241,6 +245,9 @@ func (g *Generator) limit() *Node {
 	case 1:
 		return optional(fmt.Sprintf(" OFFSET %d", n))
 	case 2:
+		if g.schema.dialect.portable {
+			break
+		}
 		return optional(fmt.Sprintf(" FETCH FIRST %d ROWS ONLY", n))
 	}
 	return optional(fmt.Sprintf(" LIMIT %d", n))
@@ -381,7 +388,7 @@ func (g *Generator) groupedSelection(want []Type, from, where *Node, s *scope, d
 		case want == nil && g.chance(5):
 			e, t = g.windowOverGroups(keys, s), Opaque
 		case want == nil && g.chance(6):
-			e, t = g.call(Float8, pick(g.r, outerAggregates), &scope{fields: s.fields}, 1), Opaque
+			e, t = g.call(Float8, pick(g.r, g.schema.dialect.outerAggregates), &scope{fields: s.fields}, 1), Opaque
 		default:
 			e, t = g.column(want, i, above, min(depth, 2))
 		}
@@ -440,10 +447,8 @@ func (g *Generator) grouping(keys *Node) *Node {
 // ranking are window functions whose values ties do not change, numbering
 // those that need a total order.
 var (
-	ranking   = []string{"rank()", "dense_rank()", "percent_rank()", "cume_dist()"}
-	numbering = []string{"row_number()", "ntile(«1|2|3|7»)", "lag({x})", "lag({x1}, «1|2|0», {x1})", "lead({x1}, 1, {x1})", "lead({x})", "lag({x}, «1|2|3|-1»)"}
-	framed    = []string{"first_value({x})", "last_value({x})", "nth_value({x}, «1|2|3»)"}
-	frameable = []string{"count(*)", "count({x})", "sum({i4})", "sum({d})", "avg({i4})", "min({x_o})", "max({x_o})", "bool_or({b})", "sum({f8})", "count({x}) FILTER (WHERE {b})", "avg({d})"}
+	ranking = []string{"rank()", "dense_rank()", "percent_rank()", "cume_dist()"}
+	framed  = []string{"first_value({x})", "last_value({x})", "nth_value({x}, «1|2|3»)"}
 )
 
 func (g *Generator) windowSelection(want []Type, from, where *Node, s *scope, ids []string, depth int) selected {
@@ -462,7 +467,7 @@ func (g *Generator) windowSelection(want []Type, from, where *Node, s *scope, id
 	window := text("")
 	if want == nil && g.chance(25) {
 		window = text(" WINDOW w0 AS (PARTITION BY ", g.orderKey(s), "), w1 AS (w0 ORDER BY ", g.orderKey(s), g.direction(), ")")
-		for _, f := range []string{"count(*) OVER w0", "dense_rank() OVER w1", "sum({i4}) OVER (w1 RANGE UNBOUNDED PRECEDING)"} {
+		for _, f := range g.schema.dialect.named {
 			types = append(types, Opaque)
 			cols.Parts = append(cols.Parts, text(g.fill(None, f, s, 1), fmt.Sprintf(" AS c%d", len(types)-1)))
 		}
@@ -497,13 +502,13 @@ func (g *Generator) windowCall(s *scope, ids []string) *Node {
 	frame := text("")
 	switch n := g.r.IntN(10); {
 	case total && n < 3:
-		f = pick(g.r, numbering)
+		f = pick(g.r, g.schema.dialect.numbering)
 	case total && n < 5:
 		f, frame = pick(g.r, framed), g.frame(len(keys.Parts) > 0, true)
 	case n < 6 && len(keys.Parts) > 0:
 		f = pick(g.r, ranking)
 	default:
-		f, frame = pick(g.r, frameable), g.frame(len(keys.Parts) > 0, total)
+		f, frame = pick(g.r, g.schema.dialect.frameable), g.frame(len(keys.Parts) > 0, total)
 	}
 	if strings.Contains(f, "{x_o}") {
 		f = strings.ReplaceAll(f, "{x_o}", pick(g.r, []string{"{i4}", "{t}", "{d}", "{ts}", "{dt}", "{f8}"}))
@@ -516,7 +521,7 @@ func (g *Generator) windowCall(s *scope, ids []string) *Node {
 
 // rangeWindow is a frame of a distance in the values of its only key.
 func (g *Generator) rangeWindow(over *Node, s *scope) *Node {
-	t := pick(g.r, []Type{Int4, Int8, Numeric, Float8, Date, Timestamp, Time, Interval})
+	t := pick(g.r, g.schema.dialect.ranges)
 	distances := map[Type][]string{
 		Int4: {"1", "2", "100"}, Int8: {"1", "1000"}, Numeric: {"0.5", "10"}, Float8: {"0.5", "3"},
 		Date: {"interval '1 day'", "interval '1 year'"}, Timestamp: {"interval '1 mon'", "interval '36 hours'"},
@@ -537,10 +542,13 @@ func (g *Generator) rangeWindow(over *Node, s *scope) *Node {
 func (g *Generator) orderKey(s *scope) *Node {
 	t := g.concrete(Comparable)
 	n := g.leaf(t, s)
-	if n.Value != nil {
-		return text("(", n, ")")
+	if n.Value == nil {
+		return n
 	}
-	return n
+	if f := pick(g.r, s.fields); g.schema.dialect.portable && f.typ != Opaque {
+		return text(f.text) // DuckDB refuses to order by a constant
+	}
+	return text("(", n, ")")
 }
 
 // frame makes a frame clause. Rows are counted only where the order is total.
