@@ -88,3 +88,31 @@ func (o Op) Commute() Op {
 	}
 	return o
 }
+
+// Negate is the comparison or match that is true where this one is false.
+// Other operators are returned as they are.
+func (o Op) Negate() Op {
+	switch o {
+	case OpEq:
+		return OpNe
+	case OpNe:
+		return OpEq
+	case OpLt:
+		return OpGe
+	case OpLe:
+		return OpGt
+	case OpGt:
+		return OpLe
+	case OpGe:
+		return OpLt
+	case OpLike:
+		return OpNotLike
+	case OpNotLike:
+		return OpLike
+	case OpILike:
+		return OpNotILike
+	case OpNotILike:
+		return OpILike
+	}
+	return o
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
+	"github.com/kalamdb/kalamdb/sql/plan"
 )
 
 // expr binds an expression. The parser bounds its depth.
@@ -155,9 +156,9 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 	case *ast.ExistsExpr:
 		return b.exists(e, sc)
 	case *ast.SubqueryExpr:
-		return b.scalarSubquery(e.Query, sc)
+		return b.columnSubquery(plan.ApplyScalar, e.Query, sc)
 	case *ast.ArraySubqueryExpr:
-		return b.arraySubquery(e.Query, sc)
+		return b.columnSubquery(plan.ApplyArray, e.Query, sc)
 	case *ast.ArrayExpr:
 		elems, err := b.exprs(e.Elems, sc)
 		if err != nil {

@@ -23,7 +23,9 @@ func (b *binder) oneColumn(q *ast.Query, r *result) error {
 	return nil
 }
 
-func (b *binder) scalarSubquery(q *ast.Query, sc *scope) (expr.Expr, error) {
+// columnSubquery is a query of one column as a value: that of its only row, or
+// an array of those of all.
+func (b *binder) columnSubquery(kind plan.ApplyKind, q *ast.Query, sc *scope) (expr.Expr, error) {
 	r, err := b.subquery(q, sc)
 	if err != nil {
 		return nil, err
@@ -32,9 +34,13 @@ func (b *binder) scalarSubquery(q *ast.Query, sc *scope) (expr.Expr, error) {
 		return nil, err
 	}
 	b.settle(r)
-	id := b.column(r.names[0], b.st.Types[r.ids[0]])
+	name, typ := r.names[0], b.st.Types[r.ids[0]]
+	if kind == plan.ApplyArray {
+		name, typ = "array", sqltype.ArrayOf(typ)
+	}
+	id := b.column(name, typ)
 	err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
-		return &plan.Apply{Kind: plan.ApplyScalar, L: in, R: b.only(r), Col: id}, nil
+		return &plan.Apply{Kind: kind, L: in, R: b.only(r), Col: id}, nil
 	})
 	return b.col(id), err
 }
@@ -46,22 +52,6 @@ func (b *binder) only(r *result) plan.Node {
 		p.Exprs, p.Cols = append(p.Exprs, b.col(id)), append(p.Cols, id)
 	}
 	return p
-}
-
-func (b *binder) arraySubquery(q *ast.Query, sc *scope) (expr.Expr, error) {
-	r, err := b.subquery(q, sc)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.oneColumn(q, r); err != nil {
-		return nil, err
-	}
-	b.settle(r)
-	id := b.column("array", sqltype.ArrayOf(b.st.Types[r.ids[0]]))
-	err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
-		return &plan.Apply{Kind: plan.ApplyArray, L: in, R: b.only(r), Col: id}, nil
-	})
-	return b.col(id), err
 }
 
 func (b *binder) exists(e *ast.ExistsExpr, sc *scope) (expr.Expr, error) {
@@ -116,7 +106,7 @@ func (b *binder) inSubquery(x ast.Expr, op ast.Op, all, not bool, q *ast.Query, 
 		right = expr.Row(cols...)
 	}
 	if all {
-		op, not = negateOp(op), !not
+		op, not = op.Negate(), !not
 	}
 	var cond expr.Expr
 	switch op {
@@ -157,32 +147,6 @@ func (b *binder) settleLike(r *result, i int, t sqltype.Type) {
 	if b.settleAs(r, i, t) != nil {
 		_ = b.settleAs(r, i, sqltype.TText)
 	}
-}
-
-func negateOp(op ast.Op) ast.Op {
-	switch op {
-	case ast.OpEq:
-		return ast.OpNe
-	case ast.OpNe:
-		return ast.OpEq
-	case ast.OpLt:
-		return ast.OpGe
-	case ast.OpLe:
-		return ast.OpGt
-	case ast.OpGt:
-		return ast.OpLe
-	case ast.OpGe:
-		return ast.OpLt
-	case ast.OpLike:
-		return ast.OpNotLike
-	case ast.OpNotLike:
-		return ast.OpLike
-	case ast.OpILike:
-		return ast.OpNotILike
-	case ast.OpNotILike:
-		return ast.OpILike
-	}
-	return op
 }
 
 // rowSubquery is (a, b) = (query): a row compared with the only row of a

@@ -391,18 +391,10 @@ func extract(unit string, v sqltype.Value) (d decimal.Decimal, f float64, ok boo
 		return extractInterval(u, unit, v.Interval())
 	case sqltype.Time:
 		us := v.Int()
-		switch u {
-		case "microseconds":
-			return whole(us % 60_000_000)
-		case "milliseconds":
-			return seconds(us%60_000_000, 3)
-		case "second":
-			return seconds(us%60_000_000, 6)
-		case "minute":
-			return whole(us / 60_000_000 % 60)
-		case "hour":
-			return whole(us / 3_600_000_000)
-		case "epoch":
+		if n, scale, ok := ofDay(u, us); ok {
+			return seconds(n, scale)
+		}
+		if u == "epoch" {
 			return seconds(us, 6)
 		}
 		return d, 0, false, unknownUnit(unit, "time")
@@ -431,17 +423,10 @@ func extract(unit string, v sqltype.Value) (d decimal.Decimal, f float64, ok boo
 		shown = y - 1 // there is no year 0: 1 BC is -1
 	}
 	_, wd := sqltype.FloorDiv(days+3, 7) // Monday is 0
+	if n, scale, ok := ofDay(u, us); ok {
+		return seconds(n, scale)
+	}
 	switch u {
-	case "microseconds":
-		return whole(us % 60_000_000)
-	case "milliseconds":
-		return seconds(us%60_000_000, 3)
-	case "second":
-		return seconds(us%60_000_000, 6)
-	case "minute":
-		return whole(us / 60_000_000 % 60)
-	case "hour":
-		return whole(us / 3_600_000_000)
 	case "day":
 		return whole(int64(day))
 	case "month":
@@ -488,6 +473,23 @@ func extract(unit string, v sqltype.Value) (d decimal.Decimal, f float64, ok boo
 		return whole(0)
 	}
 	return d, 0, false, unknownUnit(unit, v.Kind().String())
+}
+
+// ofDay gives a field that the time of day decides, n·10^-scale.
+func ofDay(u string, us int64) (n int64, scale int32, ok bool) {
+	switch u {
+	case "microseconds":
+		return us % 60_000_000, 0, true
+	case "milliseconds":
+		return us % 60_000_000, 3, true
+	case "second":
+		return us % 60_000_000, 6, true
+	case "minute":
+		return us / 60_000_000 % 60, 0, true
+	case "hour":
+		return us / 3_600_000_000, 0, true
+	}
+	return 0, 0, false
 }
 
 func century(y, size int64) int64 {

@@ -217,26 +217,9 @@ func (n *compareNode) filter(ev *Eval, in *vector.Batch, sel []int32, want bool)
 	}
 	op := n.op
 	if !want {
-		op = negate(op)
+		op = op.Negate()
 	}
 	return compareSelect(op, l, r, sel, m.buffer(1, len(sel))[:len(sel)]), nil
-}
-
-// negate is the comparison that is true where op is false.
-func negate(op ast.Op) ast.Op {
-	switch op {
-	case ast.OpEq:
-		return ast.OpNe
-	case ast.OpNe:
-		return ast.OpEq
-	case ast.OpLt:
-		return ast.OpGe
-	case ast.OpLe:
-		return ast.OpGt
-	case ast.OpGt:
-		return ast.OpLe
-	}
-	return ast.OpLt
 }
 
 // compareSelect writes those of the rows sel, all valid, at which l op r is

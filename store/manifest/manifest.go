@@ -18,6 +18,7 @@ import (
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/object"
+	"github.com/kalamdb/kalamdb/store/pack"
 	"github.com/kalamdb/kalamdb/store/segment"
 )
 
@@ -291,21 +292,17 @@ const format = 1
 
 // append appends the entry's bytes, without its number, which is in the key.
 func (e *Entry) append(dst []byte) []byte {
-	str := func(s string) {
-		dst = binary.AppendUvarint(dst, uint64(len(s)))
-		dst = append(dst, s...)
-	}
 	dst = append(dst, format, e.Level)
-	str(string(e.Storage))
-	str(e.Name)
+	dst = pack.AppendBytes(dst, string(e.Storage))
+	dst = pack.AppendBytes(dst, e.Name)
 	dst = binary.AppendVarint(dst, e.Created.UnixMicro())
 	dst = binary.AppendUvarint(dst, uint64(e.Bytes))
 	dst = binary.LittleEndian.AppendUint64(dst, e.Checksum)
 	dst = binary.AppendUvarint(dst, uint64(e.Rows))
 	dst = binary.AppendUvarint(dst, uint64(e.Deleted))
 	dst = binary.AppendUvarint(dst, uint64(e.SchemaVersion))
-	str(string(e.FirstKey))
-	str(string(e.LastKey))
+	dst = pack.AppendBytes(dst, e.FirstKey)
+	dst = pack.AppendBytes(dst, e.LastKey)
 	dst = binary.AppendUvarint(dst, uint64(e.MinSeq))
 	dst = binary.AppendUvarint(dst, uint64(e.MaxSeq))
 	dst = binary.AppendVarint(dst, e.MinUpdated)
@@ -318,45 +315,6 @@ func (e *Entry) append(dst []byte) []byte {
 	}
 	return dst
 }
-
-// reader reads an entry; after the first thing that is not there it gives
-// zeros and bad is set.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return make([]byte, min(n, 8))
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) bytes() []byte { return bytes.Clone(r.take(r.uvarint())) }
 
 // Encode gives the entry without its number, as the list keeps it.
 func (e *Entry) Encode() []byte { return e.append(nil) }
@@ -379,32 +337,31 @@ func read(key, value []byte) (o Owned, err error) {
 
 // readValue reads a value into an entry that has its number.
 func readValue(o Owned, value []byte) (Owned, error) {
-	r := &reader{b: value}
-	if f := r.take(1)[0]; f != format {
+	r := pack.Reader{Rest: value}
+	if f := r.Byte(); f != format {
 		return o, damaged("it has the unknown format %d", f)
 	}
-	o.Level = r.take(1)[0]
-	o.Storage, o.Name = ident.StorageID(r.bytes()), string(r.bytes())
-	o.Created = time.UnixMicro(r.varint()).UTC()
-	o.Bytes = int64(r.uvarint())
-	o.Checksum = binary.LittleEndian.Uint64(r.take(8))
-	o.Rows, o.Deleted, o.SchemaVersion = int64(r.uvarint()), int64(r.uvarint()), uint32(r.uvarint())
-	o.FirstKey, o.LastKey = r.bytes(), r.bytes()
-	o.MinSeq, o.MaxSeq = change.Seq(r.uvarint()), change.Seq(r.uvarint())
-	o.MinUpdated, o.MaxUpdated = r.varint(), r.varint()
-	count := r.uvarint()
-	if count > uint64(len(r.b)) {
-		r.bad = true
-	}
-	for i := uint64(0); i < count && !r.bad; i++ {
-		c := segment.ColumnRange{ID: uint32(r.uvarint()), Kind: sqltype.Kind(r.take(1)[0])}
+	o.Level = r.Byte()
+	o.Storage, o.Name = ident.StorageID(r.Bytes()), string(r.Bytes())
+	o.Created = time.UnixMicro(r.Varint()).UTC()
+	o.Bytes = int64(r.Uvarint())
+	o.Checksum = r.Uint64()
+	o.Rows, o.Deleted, o.SchemaVersion = int64(r.Uvarint()), int64(r.Uvarint()), uint32(r.Uvarint())
+	o.FirstKey, o.LastKey = bytes.Clone(r.Bytes()), bytes.Clone(r.Bytes())
+	o.MinSeq, o.MaxSeq = change.Seq(r.Uvarint()), change.Seq(r.Uvarint())
+	o.MinUpdated, o.MaxUpdated = r.Varint(), r.Varint()
+	for range r.Count(1) {
+		if r.Bad {
+			break
+		}
+		c := segment.ColumnRange{ID: uint32(r.Uvarint()), Kind: sqltype.Kind(r.Byte())}
 		var ok bool
-		if c.ValueRange, r.b, ok = segment.ReadRange(r.b, c.Kind); !ok {
-			r.bad = true
+		if c.ValueRange, r.Rest, ok = segment.ReadRange(r.Rest, c.Kind); !ok {
+			r.Bad = true
 		}
 		o.Columns = append(o.Columns, c)
 	}
-	if r.bad || len(r.b) > 0 || o.Bytes < 0 || o.Rows < 0 || o.Deleted < 0 {
+	if r.Bad || len(r.Rest) > 0 || o.Bytes < 0 || o.Rows < 0 || o.Deleted < 0 {
 		return Owned{}, damaged("segment %d of partition %q", o.ID, string(o.Partition))
 	}
 	return o, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/store/pack"
 )
 
 // Format is the version of the annex.
@@ -78,6 +79,9 @@ type group struct {
 	filter place
 }
 
+// decoder reads the annex and statistics.
+type decoder struct{ pack.Reader }
+
 type place struct{ off, size int64 }
 
 // pages are the places of a column's pages.
@@ -94,10 +98,10 @@ func appendPlace(dst []byte, p place, last *int64) []byte {
 }
 
 func (d *decoder) place(last *int64, limit int64) place {
-	p := place{off: *last + d.varint(), size: d.int64()}
+	p := place{off: *last + d.Varint(), size: d.Int64()}
 	*last = p.off + p.size
 	if p.off < 0 || p.off > limit || p.size > limit-p.off {
-		d.bad = true
+		d.Bad = true
 		return place{}
 	}
 	return p
@@ -114,7 +118,7 @@ func (a *annex) append(dst []byte) []byte {
 	for i := range a.cols {
 		c := &a.cols[i]
 		dst = binary.AppendUvarint(dst, uint64(c.id))
-		dst = appendBytes(dst, []byte(c.name))
+		dst = pack.AppendBytes(dst, c.name)
 		dst = append(dst, byte(c.typ.Kind), byte(c.typ.Elem))
 		dst = binary.AppendVarint(dst, int64(c.typ.Precision))
 		dst = binary.AppendVarint(dst, int64(c.typ.Scale))
@@ -129,8 +133,8 @@ func (a *annex) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(a.deleted))
 	dst = binary.AppendVarint(dst, a.minUpdated)
 	dst = binary.AppendVarint(dst, a.maxUpdated)
-	dst = appendBytes(dst, a.lastKey)
-	dst = appendBytes(dst, a.firstKey)
+	dst = pack.AppendBytes(dst, a.lastKey)
+	dst = pack.AppendBytes(dst, a.firstKey)
 	dst = binary.AppendUvarint(dst, uint64(len(a.blocks)))
 	for i := range a.blocks {
 		b := &a.blocks[i]
@@ -139,7 +143,7 @@ func (a *annex) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(b.minSeq))
 		dst = binary.AppendUvarint(dst, uint64(b.maxSeq-b.minSeq))
 		dst = append(dst, bit(b.cut))
-		dst = appendBytes(dst, b.key)
+		dst = pack.AppendBytes(dst, b.key)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(a.groups)))
 	var last int64
@@ -178,48 +182,48 @@ func bit(b bool) byte {
 // readAnnex reads an annex's bytes. It answers false for anything that is not
 // one, whatever it is.
 func readAnnex(b []byte) (*annex, bool) {
-	d := &decoder{b: bytes.Clone(b)}
-	if d.byte() != Format {
+	d := &decoder{pack.Reader{Rest: bytes.Clone(b)}}
+	if d.Byte() != Format {
 		return nil, false
 	}
-	a := &annex{codec: Codec(d.byte())}
-	a.table = ident.TableID(d.uvarint())
-	a.version = uint32(d.uvarint())
-	a.dataSize = d.int64()
+	a := &annex{codec: Codec(d.Byte())}
+	a.table = ident.TableID(d.Uvarint())
+	a.version = uint32(d.Uvarint())
+	a.dataSize = d.Int64()
 
-	a.cols = make([]stored, d.count(10))
+	a.cols = make([]stored, d.Count(10))
 	for i := range a.cols {
 		a.cols[i] = d.column()
 	}
-	a.rowID = d.bool()
-	a.key = make([]int, d.count(1))
+	a.rowID = d.Bool()
+	a.key = make([]int, d.Count(1))
 	for i := range a.key {
-		k := d.uvarint()
+		k := d.Uvarint()
 		if k >= uint64(len(a.cols)) || a.cols[k].list {
 			return nil, false
 		}
 		a.key[i] = int(k)
 	}
-	a.deleted = d.int64()
-	a.minUpdated, a.maxUpdated = d.varint(), d.varint()
-	a.lastKey, a.firstKey = d.bytes(), d.bytes()
+	a.deleted = d.Int64()
+	a.minUpdated, a.maxUpdated = d.Varint(), d.Varint()
+	a.lastKey, a.firstKey = d.Bytes(), d.Bytes()
 	a.readBlocks(d)
-	a.groups = make([]group, d.count(3))
+	a.groups = make([]group, d.Count(3))
 	var last int64
 	for i := range a.groups {
-		first := d.uvarint()
+		first := d.Uvarint()
 		if i == 0 && first != 0 || i > 0 && first <= uint64(a.groups[i-1].first) || first >= uint64(len(a.blocks)) {
 			return nil, false
 		}
 		a.groups[i] = group{first: int(first), filter: d.place(&last, a.dataSize)}
 		a.filterSize += a.groups[i].filter.size
 	}
-	if d.bad || len(a.blocks) > 0 && len(a.groups) == 0 {
+	if d.Bad || len(a.blocks) > 0 && len(a.groups) == 0 {
 		return nil, false
 	}
 	a.pages = make([]pages, len(a.cols))
 	for i := range a.pages {
-		if (len(a.groups)+len(a.blocks))*2 > len(d.b) {
+		if (len(a.groups)+len(a.blocks))*2 > len(d.Rest) {
 			return nil, false
 		}
 		p := &a.pages[i]
@@ -237,50 +241,50 @@ func readAnnex(b []byte) (*annex, bool) {
 	for i := range a.stats {
 		a.stats[i] = d.place(&last, a.dataSize)
 	}
-	a.footerSize, a.footerSum = d.uint32(), d.uint32()
-	if d.bad || int64(len(d.b)) != 4*((a.dataSize+pieceSize-1)/pieceSize) {
+	a.footerSize, a.footerSum = d.Uint32(), d.Uint32()
+	if d.Bad || int64(len(d.Rest)) != 4*((a.dataSize+pieceSize-1)/pieceSize) {
 		return nil, false
 	}
-	a.sums = make([]uint32, len(d.b)/4)
+	a.sums = make([]uint32, len(d.Rest)/4)
 	for i := range a.sums {
-		a.sums[i] = d.uint32()
+		a.sums[i] = d.Uint32()
 	}
 	return a, true
 }
 
 func (d *decoder) column() (c stored) {
-	id := d.uvarint()
-	c.id, c.name = uint32(id), string(d.bytes())
-	c.typ.Kind, c.typ.Elem = sqltype.Kind(d.byte()), sqltype.Kind(d.byte())
-	precision, scale := d.varint(), d.varint()
+	id := d.Uvarint()
+	c.id, c.name = uint32(id), string(d.Bytes())
+	c.typ.Kind, c.typ.Elem = sqltype.Kind(d.Byte()), sqltype.Kind(d.Byte())
+	precision, scale := d.Varint(), d.Varint()
 	c.typ.Precision, c.typ.Scale = int32(precision), int32(scale)
-	c.class, c.list, c.required = class(d.byte()), d.bool(), d.bool()
+	c.class, c.list, c.required = class(d.Byte()), d.Bool(), d.Bool()
 	if id > uint64(^uint32(0)) || int64(c.typ.Precision) != precision || int64(c.typ.Scale) != scale ||
 		c.list != (c.typ.Kind == sqltype.Array) || c.list && c.required {
-		d.bad = true
+		d.Bad = true
 	}
 	if want, err := classOf(c.elem()); err != nil || want != c.class {
-		d.bad = true
+		d.Bad = true
 	}
 	return c
 }
 
 func (a *annex) readBlocks(d *decoder) {
-	a.blocks = make([]block, d.count(6))
+	a.blocks = make([]block, d.Count(6))
 	var deleted int64
 	for i := range a.blocks {
 		b := &a.blocks[i]
-		rows, del := d.uvarint(), d.uvarint()
-		low, span := d.int64(), d.int64()
+		rows, del := d.Uvarint(), d.Uvarint()
+		low, span := d.Int64(), d.Int64()
 		if rows == 0 || rows > maxBlockRows || del > rows {
-			d.bad = true
+			d.Bad = true
 			return
 		}
 		b.row, b.rows, b.deleted = a.rows, int32(rows), int32(del)
 		b.minSeq, b.maxSeq = change.Seq(low), change.Seq(low+span)
-		b.cut, b.key = d.bool(), d.bytes()
+		b.cut, b.key = d.Bool(), d.Bytes()
 		if i > 0 && bytes.Compare(a.blocks[i-1].key, b.key) > 0 {
-			d.bad = true
+			d.Bad = true
 		}
 		a.rows += int64(rows)
 		deleted += int64(del)
@@ -290,7 +294,7 @@ func (a *annex) readBlocks(d *decoder) {
 		a.maxSeq = max(a.maxSeq, b.maxSeq)
 	}
 	if deleted != a.deleted {
-		d.bad = true
+		d.Bad = true
 	}
 }
 

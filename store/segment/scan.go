@@ -9,6 +9,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/store/kv"
+	"github.com/kalamdb/kalamdb/store/pack"
 	"github.com/kalamdb/kalamdb/store/rowenc"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
@@ -141,10 +142,10 @@ func (s *Segment) skips(ctx context.Context, opts *ScanOptions) ([]bool, error) 
 		if err != nil {
 			return nil, err
 		}
-		d := decoder{b: raw}
+		d := decoder{pack.Reader{Rest: raw}}
 		for i := range a.blocks {
 			r := d.valueRange(a.cols[o].typ.Kind)
-			if d.bad {
+			if d.Bad {
 				return nil, damaged(s.key.name, "its statistics make no sense")
 			}
 			if !r.May(bound.Op, bound.Value) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/store/pack"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
@@ -209,15 +210,15 @@ func appendValue(dst []byte, v sqltype.Value) []byte {
 // is behind them. It is safe on any bytes. The values share no memory with
 // them.
 func ReadRange(b []byte, k sqltype.Kind) (r ValueRange, rest []byte, ok bool) {
-	d := decoder{b: b}
+	d := decoder{pack.Reader{Rest: b}}
 	r = d.valueRange(k)
-	return r, d.b, !d.bad
+	return r, d.Rest, !d.Bad
 }
 
 func (d *decoder) valueRange(k sqltype.Kind) (r ValueRange) {
-	flags := d.byte()
+	flags := d.Byte()
 	if flags&^(rangeValues|rangeNulls|rangeCut) != 0 {
-		d.bad = true
+		d.Bad = true
 	}
 	r.Nulls, r.MaxCut = flags&rangeNulls != 0, flags&rangeCut != 0
 	if flags&rangeValues != 0 {
@@ -229,22 +230,22 @@ func (d *decoder) valueRange(k sqltype.Kind) (r ValueRange) {
 func (d *decoder) value(k sqltype.Kind) sqltype.Value {
 	switch k.Physical() {
 	case sqltype.PhysBool:
-		return sqltype.NewBool(d.byte() != 0)
+		return sqltype.NewBool(d.Byte() != 0)
 	case sqltype.PhysInt:
-		return sqltype.NewInt(k, d.varint())
+		return sqltype.NewInt(k, d.Varint())
 	case sqltype.PhysFloat:
-		return sqltype.NewFloat(k, math.Float64frombits(d.uint64()))
+		return sqltype.NewFloat(k, math.Float64frombits(d.Uint64()))
 	case sqltype.PhysDecimal:
-		scale := d.varint()
-		hi, lo := d.uint64(), d.uint64()
+		scale := d.Varint()
+		hi, lo := d.Uint64(), d.Uint64()
 		if scale < 0 || scale > math.MaxInt16 {
-			d.bad = true
+			d.Bad = true
 			return sqltype.Null()
 		}
 		return sqltype.NewDecimal(decimal.FromParts(int64(hi), lo, int32(scale)))
 	case sqltype.PhysString:
-		return sqltype.NewString(k, string(d.bytes()))
+		return sqltype.NewString(k, string(d.Bytes()))
 	}
-	d.bad = true
+	d.Bad = true
 	return sqltype.Null()
 }
