@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/kalamdb/kalamdb/cli/theme"
 )
 
 // Config is the configuration file.
@@ -52,6 +54,8 @@ type Output struct {
 	Format string `toml:"format,omitempty"`
 	// Color is "auto", "true" or "false"; a bare boolean is accepted too.
 	Color any `toml:"color,omitempty"`
+	// Theme is "auto", "dark" or "light": which colours read well.
+	Theme string `toml:"theme,omitempty"`
 	// Border is ascii, light or rounded.
 	Border string `toml:"border,omitempty"`
 	// Wide is what happens to values too long for a table's column: "cut" (the
@@ -179,6 +183,11 @@ func (c *Config) validate(path string, data []byte) error {
 	if _, err := ParseColor(fmt.Sprint(c.Output.colorOr("auto"))); err != nil {
 		return bad("color", err.Error())
 	}
+	if c.Output.Theme != "" {
+		if err := theme.Check(c.Output.Theme); err != nil {
+			return bad("theme", err.Error())
+		}
+	}
 	if n := c.Output.PageSize; n != nil && *n < 0 {
 		return bad("page_size", "page_size must not be negative")
 	}
@@ -226,6 +235,20 @@ func ParseColor(s string) (*bool, error) {
 		return &f, nil
 	}
 	return nil, fmt.Errorf("color is %q; it must be auto, true or false", s)
+}
+
+// Look gives the name of the theme to use, by the order of precedence; "" where
+// nothing says. flag is the command line's; getenv is os.Getenv when nil.
+func (o *Output) Look(flag string, getenv func(string) string) (string, error) {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	for _, name := range []string{flag, getenv("KALAM_THEME"), o.Theme} {
+		if name != "" {
+			return name, theme.Check(name)
+		}
+	}
+	return "", nil
 }
 
 // ParseTimeout reads "30s" or a bare number of seconds.

@@ -6,8 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
-
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -50,8 +49,8 @@ func (f Format) Machine() bool { return f != Table && f != Vertical && f != Mark
 // and without a limit of its width.
 type Options struct {
 	Format Format
-	// Color allows colours.
-	Color bool
+	// Colors are the colours; the zero value has none.
+	Colors theme.Palette
 	// Terminal tells that people look at the output: no control character of
 	// the data is written as it is, whatever the form.
 	Terminal bool
@@ -111,22 +110,6 @@ func New(w io.Writer, cols []link.Column, o Options) Printer {
 	return newTable(w, cols, o)
 }
 
-// paint wraps the text in colours when they are wanted.
-func paint(on bool, c text.Colors, s string) string {
-	if !on || s == "" {
-		return s
-	}
-	return c.EscapeSeq() + s + text.Reset.EscapeSeq()
-}
-
-var (
-	nullColor   = text.Colors{text.FgHiBlack, text.Italic}
-	headColor   = text.Colors{text.Bold, text.FgCyan}
-	numberColor = text.Colors{text.FgYellow}
-	boolColor   = text.Colors{text.FgMagenta}
-	footColor   = text.Colors{text.FgHiBlack}
-)
-
 // numeric tells whether a column's values are aligned to the right.
 func numeric(typ string) bool {
 	name, _, _ := strings.Cut(typ, "(")
@@ -137,16 +120,16 @@ func numeric(typ string) bool {
 	return false
 }
 
-func valueColor(typ string, null bool) text.Colors {
+func (o *Options) valueColor(typ string, null bool) theme.Color {
 	switch {
 	case null:
-		return nullColor
+		return o.Colors.Null
 	case numeric(typ):
-		return numberColor
+		return o.Colors.Number
 	case typ == "BOOLEAN":
-		return boolColor
+		return o.Colors.Bool
 	}
-	return nil
+	return ""
 }
 
 // Rows says a number of rows in words: "1 row", "1,234 rows".
@@ -190,5 +173,5 @@ func footer(o Options, n int64, took time.Duration, stopped bool) string {
 	if o.Timing {
 		s += "  " + Duration(took)
 	}
-	return paint(o.Color, footColor, s)
+	return o.Colors.Quiet.Paint(s)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -76,7 +77,7 @@ func TestGolden(t *testing.T) {
 		"table_nolimit": {Footer: true},
 		"table_40":      {Width: 40, Footer: true, Terminal: true},
 		"table_light":   {Width: 120, Border: "light", Null: "∅"},
-		"table_color":   {Width: 120, Color: true, Footer: true},
+		"table_color":   {Width: 120, Colors: theme.Choose("dark", os.Getenv), Footer: true},
 		"vertical_80":   {Format: Vertical, Width: 80, Footer: true},
 		"markdown":      {Format: Markdown},
 		"json":          {Format: JSON},
@@ -100,7 +101,7 @@ func TestGolden(t *testing.T) {
 			if got != string(want) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
 			}
-			if strings.HasPrefix(got, "+") && o.Width > 0 && !o.Color {
+			if strings.HasPrefix(got, "+") && o.Width > 0 && o.Colors == (theme.Palette{}) {
 				for _, l := range strings.Split(got, "\n") {
 					if Width(l) > o.Width {
 						t.Errorf("%d columns wide: %s", Width(l), l)

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -130,7 +130,7 @@ func (t *tablePrinter) begin() error {
 	for i, c := range t.cols {
 		head[i] = cell{Safe(c.Name), false}
 	}
-	if err := t.cells(head, func(int, cell) text.Colors { return headColor }); err != nil {
+	if err := t.cells(head, func(int, cell) theme.Color { return t.o.Colors.Head }); err != nil {
 		return err
 	}
 	if err := t.rule(t.box.LeftSeparator, t.box.MiddleSeparator, t.box.RightSeparator); err != nil {
@@ -216,12 +216,12 @@ func (t *tablePrinter) write(row []cell) error {
 		return io.EOF
 	}
 	t.n++
-	return t.cells(row, func(i int, c cell) text.Colors { return valueColor(t.cols[i].Type, c.null) })
+	return t.cells(row, func(i int, c cell) theme.Color { return t.o.valueColor(t.cols[i].Type, c.null) })
 }
 
 // cells writes one row between its borders: on one line with what is too long
 // cut off, or on as many as its longest value needs.
-func (t *tablePrinter) cells(row []cell, color func(int, cell) text.Colors) error {
+func (t *tablePrinter) cells(row []cell, color func(int, cell) theme.Color) error {
 	height := 1
 	var parts [][]string
 	if t.o.Wrap {
@@ -246,7 +246,7 @@ func (t *tablePrinter) cells(row []cell, color func(int, cell) text.Colors) erro
 				}
 			}
 			t.line.WriteByte(' ')
-			t.line.WriteString(paint(t.o.Color, color(i, c), Fit(s, t.widths[i], numeric(t.cols[i].Type))))
+			t.line.WriteString(color(i, c).Paint(Fit(s, t.widths[i], numeric(t.cols[i].Type))))
 			t.line.WriteByte(' ')
 		}
 		t.line.WriteString(t.box.Right)

@@ -56,10 +56,10 @@ func (v *verticalPrinter) write(row []cell) error {
 	if v.o.Width > 0 {
 		line = min(line, v.o.Width)
 	}
-	v.b.WriteString(paint(v.o.Color, footColor, head+strings.Repeat("-", max(0, line-len(head)))))
+	v.b.WriteString(v.o.Colors.Quiet.Paint(head + strings.Repeat("-", max(0, line-len(head)))))
 	v.b.WriteByte('\n')
 	for i, c := range row {
-		name := paint(v.o.Color, headColor, Fit(Safe(v.cols[i].Name), v.names, false))
+		name := v.o.Colors.Head.Paint(Fit(Safe(v.cols[i].Name), v.names, false))
 		for j, part := range strings.Split(c.text, "\n") {
 			if j == 0 {
 				v.b.WriteString(name)
@@ -67,7 +67,7 @@ func (v *verticalPrinter) write(row []cell) error {
 				v.b.WriteString(spaces(v.names))
 			}
 			v.b.WriteString(" | ")
-			v.b.WriteString(paint(v.o.Color, valueColor(v.cols[i].Type, c.null), part))
+			v.b.WriteString(v.o.valueColor(v.cols[i].Type, c.null).Paint(part))
 			v.b.WriteByte('\n')
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/kalamdb/kalamdb/cli/config"
 	"github.com/kalamdb/kalamdb/cli/history"
 	"github.com/kalamdb/kalamdb/cli/render"
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -54,7 +55,9 @@ type Options struct {
 
 	Format render.Format
 	// Color forces colours on or off; nil decides by the terminal.
-	Color   *bool
+	Color *bool
+	// Theme is a name that theme.Choose knows.
+	Theme   string
 	NoPager bool
 	Vars    map[string]string
 	Version string
@@ -80,6 +83,8 @@ type App struct {
 	outTTY      bool
 	colorOut    bool
 	colorErr    bool
+	themeName   string
+	theme       theme.Palette
 	errTTY      bool // the error output can show a line that changes
 	unpaged     bool // nobody is to be asked after a page, as in \watch
 
@@ -124,6 +129,7 @@ func New(o Options) (*App, error) {
 	if o.NoPager {
 		a.pageSize = 0
 	}
+	a.useTheme(o.Theme)
 	a.outTTY = term.IsTerminal(int(o.Out.Fd()))
 	a.colorOut = wantsColor(o.Color, a.outTTY)
 	errTTY := term.IsTerminal(int(o.Err.Fd()))
@@ -151,6 +157,22 @@ func wantsColor(forced *bool, tty bool) bool {
 		return *forced
 	}
 	return tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// useTheme takes the colours of a theme that was checked; "" is auto.
+func (a *App) useTheme(name string) {
+	if name == "" {
+		name = "auto"
+	}
+	a.themeName, a.theme = strings.ToLower(name), theme.Choose(name, os.Getenv)
+}
+
+// colors are those of what is written to the output: none when it has none.
+func (a *App) colors() theme.Palette {
+	if !a.colorOut {
+		return theme.Palette{}
+	}
+	return a.theme
 }
 
 // Close ends the connection and writes what is left.
@@ -325,7 +347,7 @@ func (a *App) redirect(path string) error {
 // options says how the next result is written.
 func (a *App) options(ctx context.Context) render.Options {
 	o := render.Options{
-		Format: a.format, Color: a.colorOut, Terminal: a.outTTY, Null: a.null, Border: a.border,
+		Format: a.format, Colors: a.colors(), Terminal: a.outTTY, Null: a.null, Border: a.border,
 		Footer: true, Timing: a.timing, Wrap: a.wrap,
 	}
 	if a.format == render.Table && a.expanded == "on" {
@@ -378,8 +400,7 @@ func (a *App) say(format string, args ...any) {
 func (a *App) complain(s string) {
 	a.out.Flush()
 	if a.colorErr {
-		fmt.Fprintf(a.errw, "\x1b[31m%s\x1b[0m\n", s)
-		return
+		s = a.theme.Bad.Paint(s)
 	}
 	fmt.Fprintln(a.errw, s)
 }

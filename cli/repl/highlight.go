@@ -4,15 +4,7 @@ import (
 	"strings"
 
 	"github.com/kalamdb/kalamdb/cli/complete"
-)
-
-const (
-	hlKeyword = "\x1b[1;34m"
-	hlText    = "\x1b[32m"
-	hlNumber  = "\x1b[33m"
-	hlComment = "\x1b[2m"
-	hlCommand = "\x1b[36m"
-	hlReset   = "\x1b[0m"
+	"github.com/kalamdb/kalamdb/cli/theme"
 )
 
 var keywords = func() map[string]bool {
@@ -26,10 +18,10 @@ var keywords = func() map[string]bool {
 }()
 
 // highlight colours what is typed. It never changes the text itself.
-func highlight(line []rune) string {
+func highlight(line []rune, p theme.Palette) string {
 	s := string(line)
 	if strings.HasPrefix(strings.TrimLeft(s, " "), `\`) {
-		return hlCommand + s + hlReset
+		return p.Command.Paint(s)
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -37,30 +29,26 @@ func highlight(line []rune) string {
 		if next < 0 {
 			next = len(s)
 		}
-		color := ""
+		color := theme.Color("")
 		switch c := s[i]; {
 		case c == '\'' || c == '$' && next > i+1:
-			color = hlText
+			color = p.Text
 		case c == '-' && next > i+1, c == '/' && next > i+1:
-			color = hlComment
+			color = p.Comment
 		case c >= '0' && c <= '9':
 			for next < len(s) && (s[next] >= '0' && s[next] <= '9' || s[next] == '.') {
 				next++
 			}
-			color = hlNumber
+			color = p.Number
 		case identByte(c):
 			for next < len(s) && identByte(s[next]) {
 				next++
 			}
 			if keywords[strings.ToUpper(s[i:next])] {
-				color = hlKeyword
+				color = p.Keyword
 			}
 		}
-		if color != "" {
-			b.WriteString(color + s[i:next] + hlReset)
-		} else {
-			b.WriteString(s[i:next])
-		}
+		b.WriteString(color.Paint(s[i:next]))
 		i = next
 	}
 	return b.String()

@@ -151,7 +151,7 @@ func (a *App) shell() *readline.Shell {
 	}
 	rl.Prompt.Primary(func() string {
 		if a.colorOut {
-			return a.status.String() + promptText
+			return a.status.draw(a.theme) + promptText
 		}
 		return promptText
 	})
@@ -164,7 +164,7 @@ func (a *App) shell() *readline.Shell {
 		return done
 	}
 	if a.colorOut {
-		rl.SyntaxHighlighter = highlight
+		rl.SyntaxHighlighter = func(line []rune) string { return highlight(line, a.theme) }
 	}
 	rl.History.Delete()
 	rl.History.Add("kalam", a.hist)

@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/cli/complete"
 	"github.com/kalamdb/kalamdb/cli/config"
 	"github.com/kalamdb/kalamdb/cli/render"
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -49,6 +50,7 @@ func init() {
 		{name: `\copy`, args: "T FROM|TO 'FILE' [WITH (…)]", help: `copies a table from or to a CSV, JSON or NDJSON file; (query) instead of T with TO`, run: (*App).copy},
 		{name: `\format`, args: "[FORMAT]", help: "sets the form of results: table, json, ndjson, csv, tsv, markdown, vertical", run: (*App).setFormat},
 		{name: `\x`, args: "[on|off|auto]", help: "shows records one below the other", run: (*App).expand},
+		{name: `\theme`, args: "[auto|dark|light]", help: "sets the colours for a dark or a light terminal", run: (*App).setTheme},
 		{name: `\wrap`, args: "[on|off]", help: "continues long values on further lines instead of cutting them", run: (*App).setWrap},
 		{name: `\timing`, args: "[on|off]", help: "shows how long statements take", run: (*App).setTiming},
 		{name: `\history`, args: "[N]", help: "shows what was typed", run: (*App).showHistory},
@@ -166,6 +168,8 @@ func arguments(name string) []string {
 		return []string{"on", "off"}
 	case `\x`:
 		return []string{"on", "off", "auto"}
+	case `\theme`:
+		return theme.Names
 	case `\help`, `\?`, `\h`:
 		return helpTopics()
 	case `\config`:
@@ -285,7 +289,7 @@ func (a *App) showConfig(_ context.Context, args []string, _ string) error {
 	for _, kv := range [][2]string{
 		{"host", a.client.URL()}, {"user", a.con.User}, {"namespace", a.con.Namespace}, {"credentials", auth},
 		{"session", a.client.Session()}, {"format", string(a.format)}, {"expanded", a.expanded}, {"wrap", onOff(a.wrap)}, {"timing", onOff(a.timing)},
-		{"color", onOff(a.colorOut)}, {"output", out}, {"page size", strconv.Itoa(a.pageSize)}, {"pager", pagerName()},
+		{"color", onOff(a.colorOut)}, {"theme", a.themeName}, {"output", out}, {"page size", strconv.Itoa(a.pageSize)}, {"pager", pagerName()},
 		{"variables", strings.Join(vars, " ")}, {"file", a.o.ConfigPath},
 	} {
 		fmt.Fprintf(a.out, "%-12s %s\n", kv[0], render.Safe(kv[1]))
@@ -457,6 +461,20 @@ func (a *App) setTiming(_ context.Context, args []string, _ string) error {
 		return errors.New(`\timing takes on or off`)
 	}
 	a.notice("Timing is %s.", onOff(a.timing))
+	return nil
+}
+
+func (a *App) setTheme(_ context.Context, args []string, _ string) error {
+	if len(args) > 1 {
+		return errors.New(`\theme takes auto, dark or light`)
+	}
+	if len(args) == 1 {
+		if err := theme.Check(args[0]); err != nil {
+			return err
+		}
+		a.useTheme(args[0])
+	}
+	a.notice("The theme is %s.", a.themeName)
 	return nil
 }
 

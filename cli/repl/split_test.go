@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/kalamdb/kalamdb/cli/theme"
 )
 
 func TestSplit(t *testing.T) {
@@ -59,7 +61,7 @@ func FuzzSplit(f *testing.F) {
 			substitute(st.Text, map[string]string{"a": "b"})
 			dangerous(st.Text)
 			caret(st.Text, 1, len(st.Text))
-			highlight([]rune(st.Text))
+			highlight([]rune(st.Text), theme.Palette{})
 		}
 	})
 }

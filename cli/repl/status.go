@@ -1,6 +1,10 @@
 package repl
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/kalamdb/kalamdb/cli/theme"
+)
 
 // The states of the connection, which the dot before the prompt shows.
 const (
@@ -14,13 +18,14 @@ type statusDot struct{ state atomic.Int32 }
 
 func (s *statusDot) set(state int32) { s.state.Store(state) }
 
-// String is the coloured dot.
-func (s *statusDot) String() string {
+// draw gives the coloured dot.
+func (s *statusDot) draw(p theme.Palette) string {
+	color := p.Good
 	switch s.state.Load() {
 	case offline:
-		return "\x1b[31m●\x1b[0m "
+		color = p.Bad
 	case reconnecting:
-		return "\x1b[33m●\x1b[0m "
+		color = p.Warn
 	}
-	return "\x1b[32m●\x1b[0m "
+	return color.Paint("●") + " "
 }

@@ -66,7 +66,7 @@ func (l *statusLine) draw(s *streamer) {
 	l.clear(s.a)
 	l.text, l.shown = text, true
 	if s.a.colorOut {
-		text = s.a.status.String() + "\x1b[2m" + text + "\x1b[0m"
+		text = s.a.status.draw(s.a.theme) + s.a.theme.Quiet.Paint(text)
 	}
 	s.a.out.WriteString(text + "  ")
 }

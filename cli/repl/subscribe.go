@@ -11,9 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
-
 	"github.com/kalamdb/kalamdb/cli/render"
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
@@ -56,7 +55,7 @@ func (a *App) subscribe(ctx context.Context, sql string, opts ...link.SubscribeO
 	}
 	ready := fmt.Sprintf("Subscribed to %s (live id %s). %s.", render.Safe(target(sql)), render.Safe(sub.LiveID()), how)
 	if a.colorOut && !a.format.Machine() {
-		ready = "\x1b[32m" + ready + "\x1b[0m"
+		ready = a.theme.Good.Paint(ready)
 	}
 	a.say("%s", ready)
 	a.out.Flush()
@@ -292,12 +291,12 @@ func (s *streamer) showDelimited(ev link.Event) error {
 
 var operations = map[link.EventKind]struct {
 	mark  string
-	color text.Colors
+	color func(theme.Palette) theme.Color
 }{
-	link.EventInitial: {"  ROW   ", text.Colors{text.FgHiBlack}},
-	link.EventInsert:  {"+ INSERT", text.Colors{text.FgGreen}},
-	link.EventUpdate:  {"~ UPDATE", text.Colors{text.FgYellow}},
-	link.EventDelete:  {"- DELETE", text.Colors{text.FgRed}},
+	link.EventInitial: {"  ROW   ", func(p theme.Palette) theme.Color { return p.Quiet }},
+	link.EventInsert:  {"+ INSERT", func(p theme.Palette) theme.Color { return p.Good }},
+	link.EventUpdate:  {"~ UPDATE", func(p theme.Palette) theme.Color { return p.Warn }},
+	link.EventDelete:  {"- DELETE", func(p theme.Palette) theme.Color { return p.Bad }},
 }
 
 // showLine writes an event for people: local time, operation, and the columns
@@ -316,11 +315,8 @@ func (s *streamer) showLine(ev link.Event) error {
 	var b strings.Builder
 	b.WriteString(at.Local().Format("15:04:05.000"))
 	b.WriteByte(' ')
-	mark := op.mark
-	if s.a.colorOut {
-		mark = op.color.EscapeSeq() + mark + text.Reset.EscapeSeq()
-	}
-	b.WriteString(mark)
+	colors := s.a.colors()
+	b.WriteString(op.color(colors).Paint(op.mark))
 	for i, c := range ev.Row.Columns() {
 		if c.Name == "_updated" || c.Name == "_deleted" {
 			continue
@@ -332,10 +328,8 @@ func (s *streamer) showLine(ev link.Event) error {
 		if ev.Kind == link.EventUpdate && ev.Old != nil {
 			if j := indexOf(ev.Old, c.Name); j >= 0 && !bytes.Equal(ev.Old.Raw(j), ev.Row.Raw(i)) {
 				was := s.value(ev.Old, j)
-				if s.a.colorOut {
-					was, now = "\x1b[2m"+was+"\x1b[0m", "\x1b[1m"+now+"\x1b[0m"
-				}
-				b.WriteString(was + " → ")
+				now = colors.Strong.Paint(now)
+				b.WriteString(colors.Quiet.Paint(was) + " → ")
 			}
 		}
 		b.WriteString(now)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/kalamdb/kalamdb/cli/theme"
 )
 
 // completion prints a script made from the flags and commands themselves.
@@ -33,6 +35,7 @@ _kalam_cli() {
     -f|--file|-o|--output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
     --color) COMPREPLY=($(compgen -W "auto true false" -- "$cur")); return ;;
+    --theme) COMPREPLY=($(compgen -W "auto dark light" -- "$cur")); return ;;
     completion) COMPREPLY=($(compgen -W "bash zsh fish powershell" -- "$cur")); return ;;
   esac
   COMPREPLY=($(compgen -W "%s" -- "$cur"))
@@ -46,6 +49,7 @@ _kalam_cli() {
     -f|--file|-o|--output) _files; return ;;
     --format) compadd -- %s; return ;;
     --color) compadd -- auto true false; return ;;
+    --theme) compadd -- auto dark light; return ;;
     completion) compadd -- bash zsh fish powershell; return ;;
   esac
   compadd -- %s
@@ -66,8 +70,13 @@ compdef _kalam_cli kalam-cli
 				if n == "file" || n == "output" {
 					b.WriteString(" -rF")
 				}
-				if n == "format" {
+				switch n {
+				case "format":
 					b.WriteString(" -xa '" + formats + "'")
+				case "color":
+					b.WriteString(" -xa 'auto true false'")
+				case "theme":
+					b.WriteString(" -xa '" + strings.Join(theme.Names, " ") + "'")
 				}
 			}
 			b.WriteByte('\n')

@@ -41,7 +41,7 @@ func newApp() *cli.App {
 	app.Description = "Exit codes: 0 all went well · 1 a statement failed · 2 no connection or bad credentials ·\n" +
 		"3 stopped by ON_ERROR_STOP · 130 Ctrl+C.\n" +
 		"Settings are taken from flags, else from KALAM_HOST, KALAM_USER, KALAM_TOKEN, KALAM_APIKEY,\n" +
-		"KALAM_NAMESPACE and KALAM_TIMEOUT, else from the profile, else from ~/.kalam/config.toml."
+		"KALAM_NAMESPACE, KALAM_TIMEOUT and KALAM_THEME, else from the profile, else from ~/.kalam/config.toml."
 	app.HideVersion = true
 	app.HideHelpCommand = true
 	app.DisableSliceFlagSeparator = true // SQL is full of commas
@@ -78,6 +78,7 @@ func scriptFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "short for --format json"},
 		&cli.BoolFlag{Name: "csv", DisableDefaultText: true, Usage: "short for --format csv"},
 		&cli.StringFlag{Name: "color", Usage: "use colours: auto, true or false (`WHEN`)"},
+		&cli.StringFlag{Name: "theme", Usage: "choose the colours for a terminal that is `BRIGHTNESS`: auto, dark or light"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write results to `FILE`"},
 		&cli.BoolFlag{Name: "no-pager", DisableDefaultText: true, Usage: "do not stop after each page of rows"},
 		&cli.StringSliceFlag{Name: "variable", Aliases: []string{"v"}, Usage: "set a variable, as `NAME=VALUE` (may be repeated)"},

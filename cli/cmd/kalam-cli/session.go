@@ -117,6 +117,9 @@ func options(c *cli.Context) (repl.Options, error) {
 	if o.Color, err = config.ParseColor(color); err != nil {
 		return o, err
 	}
+	if o.Theme, err = o.Config.Output.Look(c.String("theme"), nil); err != nil {
+		return o, err
+	}
 	o.Vars = map[string]string{}
 	for _, v := range c.StringSlice("variable") {
 		name, value, ok := strings.Cut(v, "=")
