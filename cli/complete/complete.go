@@ -6,6 +6,7 @@
 package complete
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -97,6 +98,59 @@ var after = map[string][]string{
 	"IS":        {"NULL", "NOT NULL", "TRUE", "FALSE"},
 }
 
+// operandAfter are the words behind which a value or a column stands.
+var operandAfter = map[string]bool{
+	"SELECT": true, "DISTINCT": true, "WHERE": true, "AND": true, "OR": true, "NOT": true, "ON": true, "USING": true, "HAVING": true,
+	"BY": true, "SET": true, "RETURNING": true, "CASE": true, "WHEN": true, "THEN": true, "ELSE": true, "BETWEEN": true,
+	"LIKE": true, "ILIKE": true, "VALUES": true, "DEFAULT": true, "COLUMN": true,
+}
+
+// operands are the words that a value may begin with.
+var operands = []string{"NOT", "EXISTS", "NULL", "TRUE", "FALSE", "CASE", "CAST"}
+
+var (
+	conditions = []string{"AND", "OR", "NOT", "IN", "IS", "LIKE", "ILIKE", "BETWEEN", "RETURNING"}
+	types      = []string{
+		"BOOLEAN", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "TEXT", "JSON", "UUID", "BYTES", "DATE", "TIME", "TIMESTAMP",
+	}
+)
+
+// clauses are the words that may go on behind a value, a name or a bracket, by
+// the statement's first word.
+func clauses(first string) []string {
+	switch first {
+	case "SELECT", "WITH", "EXPLAIN":
+		return slices.Concat(conditions[:8], []string{
+			"FROM", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ON", "USING",
+			"AS", "ASC", "DESC", "UNION", "INTERSECT", "EXCEPT", "OVER", "WHEN", "THEN", "ELSE", "END",
+		})
+	case "INSERT":
+		return []string{"VALUES", "SELECT", "ON CONFLICT", "DO NOTHING", "DO UPDATE SET", "RETURNING"}
+	case "UPDATE":
+		return append([]string{"SET", "WHERE"}, conditions...)
+	case "DELETE":
+		return append([]string{"WHERE"}, conditions...)
+	case "SUBSCRIBE":
+		return append([]string{"WHERE", "OPTIONS"}, conditions[:8]...)
+	case "CREATE":
+		return append([]string{
+			"NOT NULL", "PRIMARY KEY", "DEFAULT", "STORAGE", "FLUSH INTERVAL", "ROW_THRESHOLD", "TTL", "MAX_BUFFER", "ACCESS", "WITH", "AS",
+			"TYPE", "NAME", "PATH", "CREDENTIALS",
+		}, types...)
+	case "ALTER":
+		return append([]string{"ADD COLUMN", "DROP COLUMN", "RENAME COLUMN", "SET", "SET OPTIONS", "TO", "NOT NULL", "DEFAULT"}, types...)
+	case "DROP":
+		return []string{"CASCADE"}
+	case "BACKUP", "RESTORE":
+		return []string{"TO", "FROM", "AS"}
+	case "SHOW", "FLUSH":
+		return []string{"IN"}
+	case "VALUES":
+		return []string{"ORDER BY", "LIMIT", "UNION"}
+	}
+	return nil
+}
+
 // tablesAfter are the words behind which a table's name stands.
 var tablesAfter = map[string]bool{"FROM": true, "JOIN": true, "INTO": true, "UPDATE": true, "TABLE": true, "TO": true, "DESCRIBE": true, "DESC": true, "STATS": true}
 
@@ -174,18 +228,48 @@ func (c *Completer) Complete(line []rune, cursor int) (word string, out []Candid
 		add(Namespace, c.namespaces()...)
 	case prev == "EXISTS":
 		c.tables(add)
+	case word == "" && !operandNext(stmt, prev):
+		add(Keyword, clauses(words[0])...)
 	default:
-		add(Column, c.columns(stmt)...)
-		if word != "" {
+		whole := stmt + rest(line, cursor)
+		add(Column, c.columns(whole, word)...)
+		if word == "" {
+			add(Keyword, operands...)
+			if prev == "SELECT" {
+				add(Keyword, "DISTINCT", "*")
+			}
+		} else {
 			add(Function, functions...)
 			c.tables(add)
+			add(Keyword, others...)
 		}
-		add(Keyword, others...)
 		if words[0] == "EXPLAIN" || words[0] == "WITH" {
 			add(Keyword, starters...)
 		}
 	}
 	return word, dedupe(out)
+}
+
+// rest is what stands behind the cursor, up to the statement's end.
+func rest(line []rune, cursor int) string {
+	text := string(line[min(cursor, len(line)):])
+	if i := strings.IndexByte(text, ';'); i >= 0 {
+		text = text[:i]
+	}
+	return text
+}
+
+// operandNext tells whether a value or a column comes behind the text, and not
+// what goes on behind one. prev is its last word.
+func operandNext(text, prev string) bool {
+	text = strings.TrimRight(text, " \t\r\n")
+	switch last := text[len(text)-1]; {
+	case strings.IndexByte("(,=<>+-/|%", last) >= 0:
+		return true
+	case wordRune(rune(last)):
+		return operandAfter[prev]
+	}
+	return false
 }
 
 // compounds are the phrases that begin with a statement's first word.
@@ -286,8 +370,10 @@ func (c *Completer) tables(add func(Kind, ...string)) {
 	}
 }
 
-// columns gives the columns of the tables that the statement names.
-func (c *Completer) columns(stmt string) []string {
+// columns gives the columns of the tables that the statement names; those of one
+// of them when the word begins with its name or alias and a dot. Where no table
+// is known yet, a word that was begun may be any column.
+func (c *Completer) columns(stmt, word string) []string {
 	if c.Names == nil {
 		return nil
 	}
@@ -295,14 +381,27 @@ func (c *Completer) columns(stmt string) []string {
 	c.Names.mu.RLock()
 	defer c.Names.mu.RUnlock()
 	var out []string
-	for _, w := range strings.FieldsFunc(stmt, func(r rune) bool { return !wordRune(r) }) {
-		if cols, ok := c.Names.columns[strings.ToLower(w)]; ok {
+	of := ""
+	if i := strings.LastIndexByte(word, '.'); i >= 0 {
+		of = word[:i]
+	}
+	words := strings.FieldsFunc(strings.ReplaceAll(stmt, ",", " , "), func(r rune) bool { return !wordRune(r) && r != ',' })
+	for i, w := range words {
+		cols, ok := c.Names.columns[strings.ToLower(w)]
+		if !ok {
+			cols, ok = c.Names.columns[cur+"."+strings.ToLower(w)]
+		}
+		switch {
+		case !ok:
+		case of == "":
 			out = append(out, cols...)
-		} else if cols, ok := c.Names.columns[cur+"."+strings.ToLower(w)]; ok {
-			out = append(out, cols...)
+		case strings.EqualFold(of, w), strings.EqualFold(of, w[strings.LastIndexByte(w, '.')+1:]), strings.EqualFold(of, alias(words[i+1:])):
+			for _, col := range cols {
+				out = append(out, of+"."+col)
+			}
 		}
 	}
-	if out == nil {
+	if out == nil && word != "" && of == "" {
 		for _, cols := range c.Names.columns {
 			out = append(out, cols...)
 			if len(out) > 2000 {
@@ -311,6 +410,18 @@ func (c *Completer) columns(stmt string) []string {
 		}
 	}
 	return out
+}
+
+// alias is the name that a table has by the words behind it; "" when it has
+// none.
+func alias(words []string) string {
+	if len(words) > 1 && strings.EqualFold(words[0], "AS") {
+		words = words[1:]
+	}
+	if len(words) == 0 || words[0] == "," || slices.Contains(Keywords(), strings.ToUpper(words[0])) {
+		return ""
+	}
+	return words[0]
 }
 
 func wordRune(r rune) bool {
@@ -359,7 +470,7 @@ func dedupe(in []Candidate) []Candidate {
 }
 
 func rank(k Kind) int {
-	for i, o := range []Kind{Table, Column, Namespace, Keyword, Function, Command, Option, File} {
+	for i, o := range []Kind{Column, Table, Namespace, Keyword, Function, Command, Option, File} {
 		if k == o {
 			return i
 		}

@@ -46,8 +46,28 @@ func TestComplete(t *testing.T) {
 		{`\copy app.messages `, "FROM TO", "messages"},
 		{`\copy app.messages FROM 'ma`, "main.sql", "FROM"},
 		{"\n SUBSCRIBE ", "TO", ""},
+		{"SELECT * FROM messages WHERE ", "content room NOT EXISTS", "total FROM TABLE WHERE"},
+		{"SELECT * FROM messages WHERE room = ", "content room NULL", "WHERE"},
+		{"SELECT * FROM messages WHERE room = 'a' ", "AND OR LIMIT", "room VALUES TABLE"},
+		{"SELECT * ", "FROM", "room TABLE"},
+		{"SELECT count(*) ", "FROM AS", "room"},
+		{"SELECT ", "DISTINCT * CASE", "room total FROM"},
+		{"SELECT ro", "room ROUND(", "total"},
+		{"SELECT | FROM messages", "content room DISTINCT", "total name"},
+		{"SELECT m.| FROM messages AS m", "m.content m.room", "content FROM"},
+		{"SELECT m.| FROM shop.orders o, messages m WHERE true", "m.content m.room", "m.total"},
+		{"SELECT messages.c| FROM app.messages", "messages.content", "messages.room"},
+		{"SELECT w.| FROM messages WHERE true; SELECT * FROM members w", "", "w.name w.content"},
+		{"UPDATE messages ", "SET WHERE", "FROM room"},
+		{"UPDATE messages SET ", "content room", "WHERE total"},
+		{"INSERT INTO messages ", "VALUES", "WHERE"},
+		{"CREATE TABLE t (id BIGINT ", "DEFAULT TTL", "WHERE FROM"},
+		{"CREATE TABLE t (id ", "BIGINT TEXT", "WHERE"},
+		{"DELETE FROM messages ", "WHERE", "FROM SET"},
+		{"SUBSCRIBE TO messages ", "WHERE OPTIONS", "FROM"},
 	} {
-		_, got := completer().Complete([]rune(tc.line), len([]rune(tc.line)))
+		before, behind, _ := strings.Cut(tc.line, "|")
+		_, got := completer().Complete([]rune(before+behind), len([]rune(before)))
 		has := map[string]bool{}
 		for _, c := range got {
 			if has[c.Text] {

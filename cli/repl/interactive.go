@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,10 +15,11 @@ import (
 
 	"github.com/kalamdb/kalamdb/cli/complete"
 	"github.com/kalamdb/kalamdb/cli/history"
+	"github.com/kalamdb/kalamdb/cli/theme"
 	"github.com/kalamdb/kalamdb/link"
 )
 
-// promptText is what stands before what is typed.
+// promptText is the prompt behind the dot.
 const promptText = "kalam> "
 
 // Interactive greets and reads statements from the terminal until \quit or
@@ -63,8 +63,6 @@ func (a *App) Interactive(ctx context.Context) error {
 		line, err := rl.Readline()
 		switch {
 		case errors.Is(err, readline.ErrInterrupt):
-			fmt.Fprint(a.out, "\r\n")
-			a.out.Flush()
 			continue
 		case errors.Is(err, io.EOF):
 			fmt.Fprintln(a.out, `\quit`)
@@ -141,6 +139,8 @@ func (a *App) shell() *readline.Shell {
 	rl.Config.Set("output-meta", true)
 	rl.Config.Set("convert-meta", false)
 	rl.Config.Set("completion-ignore-case", true)
+	// What is selected is inverted, which is seen on every background.
+	rl.Config.Set("completion-selection-style", "\x1b[0;7m")
 	// TAB inserts what all candidates share and lists them; again TAB walks
 	// through the list.
 	rl.Config.Set("menu-complete-display-prefix", true)
@@ -149,13 +149,7 @@ func (a *App) shell() *readline.Shell {
 			a.notice("Warning: TAB cannot be bound: %v", err)
 		}
 	}
-	rl.Prompt.Primary(func() string {
-		if a.colorOut {
-			return a.status.draw(a.theme) + promptText
-		}
-		return promptText
-	})
-	rl.Prompt.Secondary(func() string { return "    -> " })
+	rl.Prompt.Primary(a.prompt)
 	rl.AcceptMultiline = func(line []rune) bool {
 		done := isComplete(string(line))
 		if !done {
@@ -163,11 +157,9 @@ func (a *App) shell() *readline.Shell {
 		}
 		return done
 	}
-	if a.colorOut {
-		rl.SyntaxHighlighter = func(line []rune) string { return highlight(line, a.theme) }
-	}
+	rl.SyntaxHighlighter = func(line []rune) string { return continued(highlight(line, a.colors()), a.promptWidth(), a.colors()) }
 	rl.History.Delete()
-	rl.History.Add("kalam", a.hist)
+	rl.History.Add("history", a.hist)
 	c := &complete.Completer{
 		Names: a.names, Commands: completions(), Arguments: arguments, Files: files,
 		Namespace: func() string {
@@ -176,9 +168,41 @@ func (a *App) shell() *readline.Shell {
 			return a.con.Namespace
 		},
 	}
-	rl.Completer = func(line []rune, cursor int) readline.Completions { return candidates(c, line, cursor) }
+	rl.Completer = func(line []rune, cursor int) readline.Completions {
+		width, height, err := term.GetSize(int(a.o.Out.Fd()))
+		if err != nil {
+			width, height = 80, 24
+		}
+		return candidates(c, line, cursor, width, height, heading+a.colors().Strong.On())
+	}
 	return rl
 }
+
+// prompt is what stands before what is typed.
+func (a *App) prompt() string {
+	if a.colorOut {
+		return a.status.draw(a.theme) + promptText
+	}
+	return promptText
+}
+
+// promptWidth is how many columns the prompt takes.
+func (a *App) promptWidth() int {
+	if a.colorOut {
+		return 2 + len(promptText) // the dot and a space
+	}
+	return len(promptText)
+}
+
+// continued puts "->" before the second and every further line, in the columns
+// under the prompt, which the editor leaves free. The editor's own marks would
+// stand in the wrong rows where a line is longer than the screen is wide.
+func continued(line string, width int, p theme.Palette) string {
+	return strings.ReplaceAll(line, "\n", "\n\r"+strings.Repeat(" ", width-3)+p.Quiet.Paint("->")+" ")
+}
+
+// heading undoes the yellow that the editor gives the headings of its lists.
+const heading = "\x1b[0m"
 
 // reserve makes free rows below the cursor, by scrolling when there are none:
 // for further lines, as many as are about to come, and for the list of
@@ -192,55 +216,4 @@ func (a *App) reserve(lines int) {
 		fmt.Fprintf(a.out, "%s\x1b[%dA", strings.Repeat("\n", n), n)
 		a.out.Flush()
 	}
-}
-
-// maxFiles bounds how many files TAB offers.
-const maxFiles = 200
-
-// files gives the files and folders that begin like the word.
-func files(word string) []string {
-	dir, base := filepath.Split(word)
-	read := dir
-	if read == "" {
-		read = "."
-	}
-	entries, err := os.ReadDir(read)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := e.Name()
-		if !strings.HasPrefix(name, base) || base == "" && name[0] == '.' || strings.ContainsAny(name, " '\"") {
-			continue
-		}
-		if e.IsDir() {
-			name += string(filepath.Separator)
-		}
-		if out = append(out, dir+name); len(out) == maxFiles {
-			break
-		}
-	}
-	return out
-}
-
-// candidates puts the completions into the editor's form.
-func candidates(c *complete.Completer, line []rune, cursor int) readline.Completions {
-	word, list := c.Complete(line, cursor)
-	values := make([]readline.Completion, 0, len(list))
-	for _, cand := range list {
-		// Keywords are completed in the case that they were begun in.
-		text := cand.Text
-		if (cand.Kind == complete.Keyword || cand.Kind == complete.Function) && word != "" && word == strings.ToLower(word) {
-			text = strings.ToLower(text)
-		}
-		value := text
-		if cand.Kind == complete.Keyword {
-			value += " "
-		}
-		values = append(values, readline.Completion{Value: value, Display: text, Description: cand.Help, Tag: string(cand.Kind)})
-	}
-	out := readline.CompleteRaw(values)
-	out.PREFIX = word
-	return out.NoSpace('(', '.', filepath.Separator).NoSort()
 }
