@@ -70,6 +70,8 @@ type selectState struct {
 	oneValue string
 	// own are the columns of FROM.
 	own []int
+	// ctes are the CTEs in sight.
+	ctes *cteEnv
 }
 
 type groupingCall struct {
@@ -255,25 +257,24 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		}
 	}
 	inner := *sc
-	inner.clause = "an aggregate's arguments"
+	inner.clause = inAggregate
 	below := sc.node
 	c, res, err := b.aggArgs(f, &inner)
-	sc.node = inner.node
 	if err != nil {
 		return nil, err
 	}
-	// An aggregate over nothing but columns of an outer query is that query's.
-	if owner := b.aggOwner(sc, &c); owner != nil {
-		if owner != sc && inner.node != below {
-			return nil, b.unsupported(f, "a subquery within an aggregate that belongs to an outer query")
-		}
+	owner, err := b.aggOwner(sc, &c, below, inner.node)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case owner != sc:
 		sel = owner.sel
-	} else if sel == nil {
-		where := sc.clause
-		if where == "an aggregate's arguments" {
-			return nil, dberr.New(dberr.InvalidSQL, "aggregate function calls cannot be nested").WithState("42803")
-		}
-		return nil, dberr.Newf(dberr.InvalidSQL, "aggregate functions are not allowed in %s", where).WithState("42803")
+	case sel == nil:
+		return nil, noAggregate(sc.clause)
+	}
+	if err := b.attachAll(owner, below, inner.node); err != nil {
+		return nil, b.at(f, err)
 	}
 	for i := range sel.aggs {
 		if sameAgg(&sel.aggs[i], &c) {
@@ -283,31 +284,6 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	c.agg.Col = b.column(f.Name, res)
 	sel.aggs = append(sel.aggs, c)
 	return b.col(c.agg.Col), nil
-}
-
-func (b *binder) aggOwner(sc *scope, c *aggCall) *scope {
-	cols := expr.Columns(c.args...)
-	if c.filter != nil {
-		cols = append(cols, expr.Columns(c.filter)...)
-	}
-	for _, o := range c.order {
-		cols = append(cols, expr.Columns(o.x)...)
-	}
-	if len(cols) == 0 {
-		return nil
-	}
-	for s := sc; s != nil; s = s.parent {
-		if s.sel == nil {
-			continue
-		}
-		if slices.ContainsFunc(cols, func(id int) bool { return slices.Contains(s.sel.own, id) }) {
-			if s == sc || !s.sel.collecting {
-				return nil
-			}
-			return s
-		}
-	}
-	return nil
 }
 
 func sameAgg(a, c *aggCall) bool {

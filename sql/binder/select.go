@@ -27,7 +27,7 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 	if err := b.from(s.From, sc); err != nil {
 		return nil, err
 	}
-	st := &selectState{own: sc.node.Columns(), windows: map[string]*ast.WindowSpec{}}
+	st := &selectState{own: sc.node.Columns(), ctes: b.ctes, windows: map[string]*ast.WindowSpec{}}
 	sc.sel = st
 	for _, w := range s.Windows {
 		if st.windows[w.Name] != nil {
