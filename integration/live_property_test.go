@@ -20,7 +20,7 @@ import (
 
 var (
 	soakRuns        = flag.Int("soak.runs", 50, "how many random runs the property test of live queries makes")
-	soakSeed        = flag.Uint64("soak.seed", 0, "the first run's seed; 0 takes one from the clock")
+	soakSeed        = flag.Uint64("soak.seed", 0, "the (first) seed of random tests; 0 takes one from the clock")
 	soakDisconnects = flag.Int("soak.disconnects", 100, "how often the connections are cut under ten writers")
 )
 
@@ -32,10 +32,7 @@ var (
 //
 // A failed run is repeated by -soak.seed; the writers' races are not.
 func TestLiveQueriesEqualSelect(t *testing.T) {
-	seed := *soakSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano()) % 1_000_000_000
-	}
+	seed := randomSeed()
 	server := harness.Start(t)
 	proxy := harness.NewProxy(t, server)
 	var total tally
@@ -49,6 +46,14 @@ func TestLiveQueriesEqualSelect(t *testing.T) {
 		}
 	}
 	t.Logf("seeds %d to %d: %+v", seed, seed+uint64(*soakRuns)-1, total)
+}
+
+// randomSeed is -soak.seed, or else one from the clock.
+func randomSeed() uint64 {
+	if *soakSeed != 0 {
+		return *soakSeed
+	}
+	return uint64(time.Now().UnixNano()) % 1_000_000_000
 }
 
 // tally counts what the runs were about.
@@ -87,6 +92,38 @@ func (f *follower) over() bool {
 // sql is the query that the follower watches.
 func (f *follower) sql() string { return "SELECT " + f.columns + " FROM t" + f.where }
 
+// newFollower starts to follow a random live query until the context ends: by
+// link's client, or by the messages alone. An empty table may be followed
+// without its rows.
+func (w *world) newFollower(ctx context.Context, client *link.Client, user string, rng *rand.Rand, byLink, empty bool) *follower {
+	w.t.Helper()
+	f := &follower{user: user, done: make(chan struct{})}
+	f.columns, f.where = w.query(rng)
+	opts := []link.SubscribeOption{link.LastRows(-1)}
+	if empty && !w.stream && rng.IntN(3) == 0 {
+		opts = nil
+	}
+	switch rng.IntN(3) {
+	case 0:
+		opts = append(opts, link.ServerBuffer(1+rng.IntN(8)))
+	case 1:
+		opts = append(opts, link.Buffer(2+rng.IntN(8)))
+	}
+	if !byLink {
+		f.model = newModel("raw "+user+" "+f.sql(), w.stream)
+		raw := &rawFollower{follower: f, w: w, buffer: rng.IntN(3), token: harness.Token(w.t, user, "user")}
+		go raw.follow(ctx)
+		return f
+	}
+	f.model = newModel(fmt.Sprintf("link %s %s, %d options", user, f.sql(), len(opts)), w.stream)
+	sub, err := client.Subscribe(ctx, f.sql(), opts...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", f.sql(), err)
+	}
+	go f.follow(ctx, sub)
+	return f
+}
+
 // liveRun makes one run.
 func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed uint64) tally {
 	rng := rand.New(rand.NewPCG(seed, 17))
@@ -102,31 +139,7 @@ func liveRun(t *testing.T, server *harness.Server, proxy *harness.Proxy, seed ui
 		client := w.client(user, proxy.URL)
 		defer client.Close()
 		for i := range 2 + rng.IntN(4) {
-			f := &follower{user: user, done: make(chan struct{})}
-			f.columns, f.where = w.query(rng)
-			opts := []link.SubscribeOption{link.LastRows(-1)}
-			if !w.stream && rng.IntN(3) == 0 {
-				opts = nil // the table is empty still
-			}
-			switch rng.IntN(3) {
-			case 0:
-				opts = append(opts, link.ServerBuffer(1+rng.IntN(8)))
-			case 1:
-				opts = append(opts, link.Buffer(2+rng.IntN(8)))
-			}
-			if i%2 == 0 {
-				f.model = newModel(fmt.Sprintf("link %s %s, %d options", user, f.sql(), len(opts)), w.stream)
-				sub, err := client.Subscribe(ctx, f.sql(), opts...)
-				if err != nil {
-					t.Fatalf("%s: %v", f.sql(), err)
-				}
-				go f.follow(following, sub)
-			} else {
-				f.model = newModel("raw "+user+" "+f.sql(), w.stream)
-				raw := &rawFollower{follower: f, w: w, buffer: rng.IntN(3), token: harness.Token(t, user, "user")}
-				go raw.follow(following)
-			}
-			followers = append(followers, f)
+			followers = append(followers, w.newFollower(following, client, user, rng, i%2 == 0, true))
 		}
 	}
 
@@ -222,11 +235,12 @@ func (w *world) finish(ctx context.Context, followers []*follower) {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	before := w.ends
 	last := map[string]int64{} // of a user's rows
 	for n := int64(1); ; n++ {
 		waiting := map[string][]string{}
 		for _, f := range followers {
-			if heard := f.ended.Load(); (heard == 0 || heard < last[f.user]) && !f.over() {
+			if heard := f.ended.Load(); (heard <= before || heard < last[f.user]) && !f.over() {
 				waiting[f.user] = append(waiting[f.user], f.name)
 			}
 		}
@@ -236,11 +250,12 @@ func (w *world) finish(ctx context.Context, followers []*follower) {
 		// Later ones are rarer: somebody may only be slow.
 		if n&(n-1) == 0 || n%64 == 0 {
 			for u := range waiting {
-				row := fmt.Sprintf("INSERT INTO t (k, mark, tag) VALUES (%d, %d, 'x')", -n, w.marks.Add(1))
+				w.ends++
+				row := fmt.Sprintf("INSERT INTO t (k, mark, tag) VALUES (%d, %d, 'x')", -w.ends, w.marks.Add(1))
 				if _, err := writers[u].Exec(ctx, row); err != nil {
 					w.t.Fatalf("%s: %v", row, err)
 				}
-				last[u] = n
+				last[u] = w.ends
 			}
 		}
 		select {
@@ -409,7 +424,6 @@ func (f *rawFollower) message(m *wire.ServerMessage) bool {
 	case wire.TypeSubscriptionAck:
 		f.ack = m.Seq
 		f.note("acknowledged at %d", m.Seq)
-		f.note("acknowledged at %d", m.Seq)
 		if f.begun && m.Seq < f.resume {
 			f.wrong("", "acknowledged at %d, resumed from %d", m.Seq, f.resume)
 		}
@@ -425,6 +439,8 @@ func (f *rawFollower) message(m *wire.ServerMessage) bool {
 		}
 	case wire.TypeChange:
 		f.changes(m)
+	case wire.TypeSchema:
+		f.note("the columns changed") // not those of this query
 	case wire.TypeClosed:
 		// The server is stopping or the reader was too slow: begin again.
 		f.note("closed: %s", m.Reason)

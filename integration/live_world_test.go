@@ -38,6 +38,7 @@ type world struct {
 
 	marks atomic.Int64
 	keys  atomic.Int64
+	ends  int64 // how many rows with negative keys there were
 }
 
 // column is a random column and the SQL of the few values that it takes.
@@ -156,7 +157,7 @@ func (w *world) query(rng *rand.Rand) (columns, where string) {
 		return columns, " WHERE tag = 'x' AND (" + w.condition(rng, 1) + " OR k < 0)"
 	case 3:
 		if !w.stream { // each write moves the row in or out
-			return columns, fmt.Sprintf(" WHERE (_seq %% 3 = %d AND _updated > '2001-01-01' AND NOT _deleted) OR k < 0", rng.IntN(3))
+			return columns, fmt.Sprintf(" WHERE (_seq %% 3 = %d AND _updated > '2001-01-01' OR k < 0) AND NOT _deleted", rng.IntN(3))
 		}
 	}
 	return columns, " WHERE " + w.condition(rng, 2) + " OR k < 0"
