@@ -47,8 +47,8 @@ type encoded struct {
 	value  []byte
 	tomb   []byte
 	size   int64
-	// cold and oldCold are the newest cold versions of key and oldKey, where
-	// the hot tier had none.
+	// cold and oldCold are the newest versions of key and oldKey for when the
+	// hot tier has none at the statement's turn.
 	cold, oldCold version
 }
 
@@ -113,10 +113,18 @@ func (s *Store) lookCold(ctx context.Context, read *State, p *prepared) error {
 		if !l.reaches(key) {
 			return version{}, nil
 		}
-		if _, found, err := st.kv.Get(p.partition, key); err != nil || found {
+		value, found, err := st.kv.Get(p.partition, key)
+		switch {
+		case err != nil:
 			return version{}, err
+		case !found:
+			return s.coldVersion(ctx, l, key)
 		}
-		return s.coldVersion(ctx, l, key)
+		// A flush that has listed its segments may take the row out of the hot
+		// tier before this statement's turn.
+		v, err := versionOf(value)
+		v.cold = true
+		return v, err
 	}
 	old := func(key []byte, w *exec.Write) (version, error) {
 		if known {
@@ -252,7 +260,7 @@ func (ck *checker) give() change.Seq {
 }
 
 // lookup is the newest version of a row at this statement's turn. cold is the
-// one that it has in a segment, if the hot tier has none.
+// one that it has in a segment if the hot tier has none.
 func (ck *checker) lookup(key []byte, cold version) (version, error) {
 	if v, ok := ck.g.overlay[rowKey{ck.overlayPartition(), string(key)}]; ok {
 		return v, nil

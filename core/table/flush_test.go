@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -438,6 +439,55 @@ func TestFlushBesideWriters(t *testing.T) {
 			t.Errorf("%d updates of %d are there", sum, writers*each)
 		}
 		if s := f.Stats(tab.ID); s.Buffered != 0 || s.Flushed != rows {
+			t.Errorf("stats are %+v", s)
+		}
+	})
+}
+
+// TestFlushRemovesRowsBeforeACommit prepares statements while rows are in both
+// tiers, and commits them when a flush has removed the hot ones: the keys are
+// taken still, and the rows are those that were read.
+func TestFlushRemovesRowsBeforeACommit(t *testing.T) {
+	forTiers(t, func(t *testing.T, f *fixture, _ *place) {
+		tab := f.table(ident.SharedTable, "t", true, nil)
+		f.mustCommit("", tab, insert(1, "a"), insert(2, "b"), insert(3, "c"), insert(4, "d"))
+		if err := f.delete("", tab, 4); err != nil {
+			t.Fatal(err)
+		}
+		change := func(from, to int64, body string) exec.Write {
+			old, _ := f.get("", tab, from)
+			return exec.Write{Op: change.Update, Old: row(from, old.body), OldSeq: old.seq, New: row(to, body)}
+		}
+		writes := []exec.Write{insert(1, "twice"), change(2, 2, "new"), change(3, 1, "moved to a key that is taken"), insert(4, "again")}
+		var waiting []*prepared
+		f.opts.Step = func(step string) {
+			if step != StepListed {
+				return
+			}
+			for _, w := range writes {
+				p, err := f.prepare(context.Background(), nil, "", &exec.WriteSet{Table: tab, Writes: []exec.Write{w}})
+				if err != nil {
+					t.Error(err)
+				}
+				waiting = append(waiting, p)
+			}
+		}
+		f.flush(tab)
+		if len(waiting) != len(writes) {
+			t.Fatal("the flush was not seen")
+		}
+		for i, p := range waiting {
+			err := f.enqueue(context.Background(), p, nil)
+			if taken := i%2 == 0; taken != errors.Is(err, errDuplicate) || !taken && err != nil {
+				t.Errorf("write %d: %v", i, err)
+			}
+		}
+		got := f.scan("", tab, exec.ScanRequest{})
+		slices.SortFunc(got, func(a, b stored) int { return int(a.id - b.id) })
+		if bodies(got) != "1=a 2=new 3=c 4=again" {
+			t.Errorf("the rows are %s", bodies(got))
+		}
+		if s := f.Stats(tab.ID); s.Buffered != 2 || s.Flushed != 2 {
 			t.Errorf("stats are %+v", s)
 		}
 	})
