@@ -125,9 +125,9 @@ cover: ## the coverage of the product's packages by all tests, and in dist/cover
 	go run ./integration/covered $(COVER)/profile.txt
 
 .PHONY: soak
-soak: ## thousands of random runs of the live-query property test, disconnects under writers, a stalled listener
-	go test -timeout 120m ./integration -run 'TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters|TestStalledListener' -v \
-		-soak.runs 2000 -soak.disconnects 10000 -soak.stalled 5m
+soak: ## half an hour of everything at once under kill -9; live queries at random, disconnects under writers, a stalled listener
+	go test -timeout 180m ./integration -run 'TestSoak|TestLiveQueriesEqualSelect|TestDisconnectsUnderWriters|TestStalledListener' -v \
+		-soak.time 30m -soak.runs 2000 -soak.disconnects 10000 -soak.stalled 5m
 
 # How long each stress test works; below a minute its bars are shown, not judged.
 STRESS_TIME ?= 5m

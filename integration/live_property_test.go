@@ -451,6 +451,10 @@ func (f *rawFollower) message(m *wire.ServerMessage) bool {
 			f.begun, f.catching = false, false
 			return false
 		}
+		if m.Code == string(link.CodeStorageUnavailable) && f.w.kills {
+			f.note("refused: %s", m.Message) // it is stopping
+			return false
+		}
 		f.wrong("", "the server answers %+v", m)
 	default:
 		f.wrong("", "an unknown message: %+v", m)

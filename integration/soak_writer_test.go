@@ -36,7 +36,8 @@ type hand struct {
 	cut   bool
 	limit int // of rows
 	keys  int64
-	freed []int64 // keys of rows that were deleted
+	freed []int64  // keys of rows that were deleted
+	trail []string // the last ops and what became of them
 }
 
 // op is what a hand asks the server to do, and the truth about it.
@@ -72,9 +73,30 @@ func (h *hand) work(ctx context.Context, stopping <-chan struct{}) error {
 			o.done()
 		}
 		if err != nil {
-			return fmt.Errorf("hand %d of %s in %s: %s: %.600s: %w", h.no, h.user, h.plot.ns, o.name, strings.Join(o.sql, "; "), err)
+			return fmt.Errorf("hand %d of %s in %s: %s: %.1500s: %w\nRows now:%s\nLast:\n\t%s", h.no, h.user, h.plot.ns, o.name, strings.Join(o.sql, "; "), err,
+				h.autopsy(ctx), strings.Join(h.trail, "\n\t"))
 		}
 	}
+}
+
+// trailLength is how many ops a hand remembers, to be told when one fails.
+const trailLength = 60
+
+// autopsy tells how the hand's rows differ from what they should be.
+func (h *hand) autopsy(ctx context.Context) string {
+	got, err := h.plot.read(ctx, h.direct, fmt.Sprintf("SELECT %s FROM t WHERE w = %d", h.plot.columns(), h.no))
+	if err != nil {
+		return err.Error()
+	}
+	text := h.rows().difference(got)
+	for k := range h.rows() {
+		if _, ok := got[k]; ok {
+			continue
+		}
+		versions, err := h.plot.read(ctx, h.direct, fmt.Sprintf("SELECT k, mark, _seq, _updated, _deleted FROM t WHERE k = %d", k))
+		return fmt.Sprintf("%s\n\tof row %d: %v %v", text, k, versions, err)
+	}
+	return text
 }
 
 // do runs an op and finds out what became of it.
@@ -83,8 +105,11 @@ func (h *hand) do(ctx context.Context, o *op) error {
 	for _, rows := range o.after {
 		h.may(rows)
 	}
+	asked := time.Now()
 	results, err := h.client.Batch(ctx, strings.Join(o.sql, "; "))
 	h.s.count(o.name)
+	h.trail = append(h.trail[max(0, len(h.trail)-trailLength):], fmt.Sprintf("%s to %s: %.300s: %v",
+		asked.UTC().Format("05.000000"), time.Now().UTC().Format("05.000000"), strings.Join(o.sql, "; "), err))
 	code := link.CodeOf(err)
 	switch {
 	case err == nil && o.want != "":
