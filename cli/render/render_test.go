@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,10 +14,9 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/cli/theme"
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/link"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 func cols(spec ...string) []link.Column {
 	var out []link.Column
@@ -88,19 +86,7 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := print1(t, o, messageCols, messages)
-			path := filepath.Join("testdata", name+".golden")
-			if *rewrite {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
+			golden.Screen(t, filepath.Join("testdata", name+".golden"), got)
 			if strings.HasPrefix(got, "+") && o.Width > 0 && o.Colors == (theme.Palette{}) {
 				for _, l := range strings.Split(got, "\n") {
 					if Width(l) > o.Width {

@@ -11,12 +11,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 )
 
 // Browser is a headless Chromium, steered through its debugging protocol.
 type Browser struct {
 	t   testing.TB
-	log lockedBuffer
+	log syncbuf.Buffer
 	out io.Writer
 	in  *bufio.Reader
 

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/commons/wire"
 )
 
@@ -285,7 +286,7 @@ type Container struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 	err    error
-	log    lockedBuffer
+	log    syncbuf.Buffer
 }
 
 // Start starts a container on a volume. Each env is an assignment that wins

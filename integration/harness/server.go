@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/commons/wire"
 )
 
@@ -126,7 +126,7 @@ type Server struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error
-	log  lockedBuffer
+	log  syncbuf.Buffer
 }
 
 // Start starts a server on a fresh data directory and waits until it is
@@ -302,21 +302,4 @@ func (s *Server) end(sig os.Signal) {
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Log is what the process has written so far.
-func (s *Server) Log() string { return s.log.String() }
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.ToValidUTF8(b.buf.String(), "?")
-}
+func (s *Server) Log() string { return strings.ToValidUTF8(s.log.String(), "?") }

@@ -64,7 +64,18 @@ func post(t testing.TB, s *Server, body any, headers ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+wire.PathSQL, strings.NewReader(string(b)))
+	status, text, _ := send(t, s, string(b), headers...)
+	a := answer{HTTP: status, Text: text}
+	if err := json.Unmarshal([]byte(text), &a.SQLResponse); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return a
+}
+
+// send sends any body to where statements go.
+func send(t testing.TB, s *Server, body string, headers ...string) (status int, text string, header http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+wire.PathSQL, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,15 +88,11 @@ func post(t testing.TB, s *Server, body any, headers ...string) answer {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := answer{HTTP: res.StatusCode, Text: string(text)}
-	if err := json.Unmarshal(text, &a.SQLResponse); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	return a
+	return res.StatusCode, string(b), res.Header
 }
 
 // tryPost sends a body and gives the HTTP status; ok is false when the server

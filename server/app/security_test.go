@@ -13,13 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/server/auth"
 )
@@ -390,42 +390,7 @@ func TestRateLimits(t *testing.T) {
 
 func ask(t testing.TB, s *Server, headers ...string) (int, string, http.Header) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+wire.PathSQL, strings.NewReader(`{"sql":"SELECT 1"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b), res.Header
-}
-
-// lockedBuffer may be written from several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	return send(t, s, `{"sql":"SELECT 1"}`, headers...)
 }
 
 // TestSecretsStaySecret marks every secret that the server gets to know, makes
@@ -438,7 +403,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	c.Store.Backend = config.BackendBadger
 	c.Auth.JWTSecret = secret
 	c.Query.Slow = 1 // everything is slow
-	var log lockedBuffer
+	var log syncbuf.Buffer
 	s := New(c, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/server/app"
 )
 
@@ -38,7 +39,7 @@ func onDisk(t *testing.T, do func(s *app.Server)) (dir string) {
 func serve(t *testing.T, do func(s *app.Server)) {
 	t.Helper()
 	signals := make(chan os.Signal, 1)
-	var log buffer
+	var log syncbuf.Buffer
 	code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Started: func(s *app.Server) {
 		defer http.DefaultClient.CloseIdleConnections()
 		do(s)

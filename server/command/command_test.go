@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,32 +12,15 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/server/app"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// buffer may be written and read from several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // run runs a command line with a data directory of its own.
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	var out, errs buffer
+	var out, errs syncbuf.Buffer
 	code = Run(append([]string{"kalamdb-server"}, args...), Env{Stdout: &out, Stderr: &errs})
 	return code, out.String(), errs.String()
 }
@@ -109,7 +91,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(code, token, errs)
 	}
 	signals := make(chan os.Signal, 1)
-	var log buffer
+	var log syncbuf.Buffer
 	code = Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Started: func(s *app.Server) {
 		defer http.DefaultClient.CloseIdleConnections()
 		r, err := http.NewRequest("POST", s.URL()+"/v1/api/sql", strings.NewReader(`{}`))
@@ -147,7 +129,7 @@ func TestSignalDuringStart(t *testing.T) {
 	setup(t)
 	signals := make(chan os.Signal, 1)
 	signals <- syscall.SIGTERM
-	var log buffer
+	var log syncbuf.Buffer
 	if code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals}); code != ExitOK {
 		t.Error(code, log.String())
 	}
@@ -175,7 +157,7 @@ func TestSecondSignal(t *testing.T) {
 	t.Setenv("KALAMDB_SERVER_SHUTDOWN_TIMEOUT", "2s")
 	signals := make(chan os.Signal, 1)
 	exits := make(chan int, 2)
-	var log buffer
+	var log syncbuf.Buffer
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Exit: func(code int) { exits <- code }, Started: func(s *app.Server) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/server/app"
 	serverconfig "github.com/kalamdb/kalamdb/server/config"
@@ -45,7 +46,7 @@ func TestReload(t *testing.T) {
 	write(secret(first))
 
 	signals := make(chan os.Signal)
-	var log buffer
+	var log syncbuf.Buffer
 	logged := func(what string) {
 		t.Helper()
 		for end := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), what); time.Sleep(time.Millisecond) {
@@ -131,7 +132,7 @@ func TestHealthCommand(t *testing.T) {
 	}
 	t.Setenv("KALAMDB_SERVER_PORT", "0")
 	signals := make(chan os.Signal, 1)
-	var log buffer
+	var log syncbuf.Buffer
 	if code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Started: func(s *app.Server) {
 		_, port, _ := strings.Cut(strings.TrimPrefix(s.URL(), "http://"), ":")
 		t.Setenv("KALAMDB_SERVER_PORT", port)
@@ -156,7 +157,7 @@ func TestHealthOverTLS(t *testing.T) {
 	t.Setenv("KALAMDB_SERVER_TLS_CERT", cert)
 	t.Setenv("KALAMDB_SERVER_TLS_KEY", key)
 	signals := make(chan os.Signal, 1)
-	var log buffer
+	var log syncbuf.Buffer
 	if code := Run([]string{"kalamdb-server"}, Env{Stdout: &log, Stderr: &log, Signals: signals, Started: func(s *app.Server) {
 		t.Setenv("KALAMDB_SERVER_PORT", s.URL()[strings.LastIndexByte(s.URL(), ':')+1:])
 		if code, out, errs := run(t, "health"); code != ExitOK {

@@ -2,45 +2,22 @@ package config
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/doc/comment"
 	"go/parser"
 	"go/token"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/golden"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the reference pages under docs")
 
 // docs is where the reference pages are.
 const docs = "../../docs/architecture"
-
-// hold compares a page with what the code says, or writes it.
-func hold(t *testing.T, name string, want []byte) {
-	t.Helper()
-	path := filepath.Join(docs, name)
-	if *rewrite {
-		if err := os.WriteFile(path, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the code says; go test ./server/config -rewrite writes it", name)
-	}
-}
 
 // meanings gives the doc comments of the configuration's types and fields:
 // "Server" and "Server.Host". Fields that are declared together share one.
@@ -136,7 +113,7 @@ SIGHUP reads the configuration again: ` + "`log.level`, `[rate_limit]`, `query.m
 			t.Errorf("%s is not on the page", f.Key)
 		}
 	}
-	hold(t, "configuration.md", b.Bytes())
+	golden.Page(t, docs+"/configuration.md", b.String())
 }
 
 // about is a type's comment without its name: "Server says where…" is "Says
@@ -180,5 +157,5 @@ Over WebSocket the same codes come in messages of type ` + "`error`" + `: with a
 	for _, in := range dberr.Codes() {
 		fmt.Fprintf(&b, "| `%s` | %d | `%s` | %s |\n", in.Code, in.HTTPStatus, in.SQLState, in.Meaning)
 	}
-	hold(t, "errors.md", b.Bytes())
+	golden.Page(t, docs+"/errors.md", b.String())
 }

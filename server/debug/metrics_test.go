@@ -1,16 +1,15 @@
 package debug
 
 import (
-	"flag"
 	"fmt"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/core/session"
@@ -99,8 +98,6 @@ func BenchmarkStatement(b *testing.B) {
 	}
 }
 
-var rewrite = flag.Bool("rewrite", false, "write docs/architecture/metrics.md")
-
 // TestMetricsReference holds docs/architecture/metrics.md against the code:
 // every metric of ours with its type, labels and meaning.
 func TestMetricsReference(t *testing.T) {
@@ -130,18 +127,5 @@ func TestMetricsReference(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
 	}
-	const page = "../../docs/architecture/metrics.md"
-	if *rewrite {
-		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Errorf("%s is not what the code says; go test ./server/debug -rewrite writes it", page)
-	}
+	golden.Page(t, "../../docs/architecture/metrics.md", b.String())
 }

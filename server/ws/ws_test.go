@@ -21,6 +21,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/commons/syncbuf"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
 	"github.com/kalamdb/kalamdb/live"
@@ -587,7 +588,7 @@ func TestVanishingClientsLeaveNothing(t *testing.T) {
 // TestALostConnectionIsNoInternalError breaks a connection while its reader
 // starts a query and changes are written to it: the log has no error.
 func TestALostConnectionIsNoInternalError(t *testing.T) {
-	var log lockedLog
+	var log syncbuf.Buffer
 	f := serve(t, func(o *Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -603,23 +604,6 @@ func TestALostConnectionIsNoInternalError(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "connection lost") || strings.Contains(text, "level=ERROR") {
 		t.Errorf("the log has\n%s", text)
 	}
-}
-
-type lockedLog struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // BenchmarkDelivery writes one change at a time to 1,000 subscriptions on ten

@@ -1,17 +1,14 @@
 package builtin_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/builtin"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write docs/architecture/functions.md")
 
 // typeReference is what the page says of the types: every name of a type, the
 // first being the one that answers give.
@@ -112,20 +109,7 @@ What expressions may use; the statements are in [SQL](sql.md). The same list is 
 		t.Errorf("the page has %d of %d signatures", count, len(builtin.Functions()))
 	}
 
-	const page = "../../docs/architecture/functions.md"
-	if *rewrite {
-		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Errorf("%s is not what the registry says; go test ./sql/builtin -rewrite writes it", page)
-	}
+	golden.Page(t, "../../docs/architecture/functions.md", b.String())
 }
 
 // properties are a function's strictness, volatility and the like in words.

@@ -2,7 +2,6 @@ package expr_test
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/decimal"
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
@@ -213,8 +213,6 @@ func eval(text string) (v sqltype.Value, err error) {
 	return v, err
 }
 
-var rewrite = flag.Bool("rewrite", false, "write what the expressions give into testdata")
-
 // TestPostgres evaluates the expressions of testdata, whose results
 // PostgreSQL 15 gave: expression, a tab, and the result (or ERROR and the
 // SQLSTATE). A result behind a second tab is ours where it differs. The files
@@ -255,7 +253,7 @@ func checkPostgres(t *testing.T, name string) {
 			got = "NULL"
 		}
 		got = strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(got)
-		if got != want && !*rewrite {
+		if got != want && !golden.Rewriting() {
 			t.Errorf("%s\n     got %s (%v)\n    want %s", part[0], got, err, want)
 		}
 		line = part[0] + "\t" + part[1]
@@ -264,10 +262,8 @@ func checkPostgres(t *testing.T, name string) {
 		}
 		out.WriteString(line + "\n")
 	}
-	if *rewrite {
-		if err := os.WriteFile(name, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if golden.Rewriting() {
+		golden.Write(t, name, out.String())
 	}
 }
 

@@ -12,13 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/sql"
 )
 
-var (
-	rewrite = flag.Bool("rewrite", false, "write the results that come into the scripts and the list of failures")
-	only    = flag.String("script", "", "run only the scripts of the corpus whose name holds this, and show the failures")
-)
+var only = flag.String("script", "", "run only the scripts of the corpus whose name holds this, and show the failures")
 
 // corpusDir is where scripts of other projects lie, when they are there.
 const corpusDir = "../../../shared/slt"
@@ -180,7 +178,7 @@ func TestCorpus(t *testing.T) {
 			id := fmt.Sprintf("%s:%d", s.name, r.Line)
 			failed[id] = true
 			_, listed := known[id]
-			if *only != "" || !listed && !*rewrite {
+			if *only != "" || !listed && !golden.Rewriting() {
 				t.Errorf("%s: %v\n%s", id, err, r.SQL)
 			}
 			if !listed {
@@ -204,15 +202,15 @@ func TestCorpus(t *testing.T) {
 	for id, reason := range known {
 		passes := there[id[:strings.LastIndexByte(id, ':')]] && !failed[id]
 		switch {
-		case passes && *rewrite:
+		case passes && golden.Rewriting():
 			delete(known, id)
 		case passes:
 			t.Errorf("%s passes: take it off %s", id, failuresFile)
-		case reason == "" && !*rewrite:
+		case reason == "" && !golden.Rewriting():
 			t.Errorf("%s: no reason in %s", id, failuresFile)
 		}
 	}
-	if *rewrite {
+	if golden.Rewriting() {
 		writeFailures(t, known)
 	}
 }
@@ -233,7 +231,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *rewrite {
+			if golden.Rewriting() {
 				if err := os.WriteFile(f, []byte(script.Rewrite(NewDB(sql.Options{}))), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -2,16 +2,14 @@ package optimizer_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalamdb/commons/golden"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/sql/logictest"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the plans that come into testdata")
 
 // TestPlans holds the plans of testdata/plans.txt: each statement, then the
 // plan it has, indented.
@@ -48,14 +46,12 @@ func TestPlans(t *testing.T) {
 				got = append(got, "    "+row[0].Str())
 			}
 		}
-		if !*rewrite && strings.Join(got, "\n") != strings.Join(plan, "\n") {
+		if !golden.Rewriting() && strings.Join(got, "\n") != strings.Join(plan, "\n") {
 			t.Errorf("%s\n got:\n%s\nwant:\n%s", query, strings.Join(got, "\n"), strings.Join(plan, "\n"))
 		}
 		out.WriteString(strings.Join(append(stmt, got...), "\n") + "\n\n")
 	}
-	if *rewrite {
-		if err := os.WriteFile(file, []byte(strings.TrimRight(out.String(), "\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if golden.Rewriting() {
+		golden.Write(t, file, strings.TrimRight(out.String(), "\n")+"\n")
 	}
 }

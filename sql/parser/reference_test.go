@@ -1,16 +1,15 @@
 package parser
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write docs/architecture/keywords.md")
+	"github.com/kalamdb/kalamdb/commons/golden"
+)
 
 // TestKeywordReference holds docs/architecture/keywords.md against the grammar:
 // its keywords, and the statements that are refused with what to do instead.
@@ -51,20 +50,7 @@ Names are letters, digits, ` + "`_` and `$`" + `, not beginning with a digit, an
 	for _, k := range words {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k, refused[k].message, refused[k].hint)
 	}
-	const page = "../../docs/architecture/keywords.md"
-	if *rewrite {
-		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Errorf("%s is not what the grammar says; go test ./sql/parser -rewrite writes it", page)
-	}
+	golden.Page(t, "../../docs/architecture/keywords.md", b.String())
 }
 
 // TestSyntaxReference parses every form of every statement as

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the golden screens anew")
+	"github.com/kalamdb/kalamdb/commons/golden"
+)
 
 // TestScreens compares what a terminal of 80 and of 200 columns shows with the
 // files in testdata.
@@ -38,23 +36,7 @@ func TestScreens(t *testing.T) {
 // compareScreen compares what was shown with a golden file.
 func compareScreen(t *testing.T, name, shown string) {
 	t.Helper()
-	got := strings.ReplaceAll(shown, "\r\n", "\n")
-	path := filepath.Join("testdata", name+".golden")
-	if *rewrite {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
-	}
+	golden.Screen(t, filepath.Join("testdata", name+".golden"), strings.ReplaceAll(shown, "\r\n", "\n"))
 }
 
 // TestStreamScreen is the same for a subscription.

@@ -45,3 +45,11 @@ func TestMaxBytes(t *testing.T) {
 		t.Errorf("write after delete: %v", err)
 	}
 }
+
+func BenchmarkBackend(b *testing.B) {
+	kvtest.Benchmark(b, func(b *testing.B, _ bool) kv.Backend {
+		db := memkv.New(memkv.Options{})
+		b.Cleanup(func() { db.Close() })
+		return db
+	})
+}
