@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/kalamdb/kalamdb/core/slot"
 )
 
 // statementContext is the caller's context with a statement's deadline, which
@@ -14,6 +16,7 @@ type statementContext struct {
 	context.Context // the caller's
 	deadline        time.Time
 	stopped         context.Context
+	turn            *slot.Turn
 
 	mu    sync.Mutex // guards what follows
 	done  chan struct{}
@@ -49,6 +52,14 @@ func (c *statementContext) Deadline() (time.Time, bool) {
 		return d, true
 	}
 	return own, true
+}
+
+// Value implements context.Context.
+func (c *statementContext) Value(key any) any {
+	if key == (slot.ContextKey{}) {
+		return c.turn
+	}
+	return c.Context.Value(key)
 }
 
 // Err implements context.Context.

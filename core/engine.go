@@ -24,6 +24,7 @@ import (
 	"github.com/kalamdb/kalamdb/core/flush"
 	"github.com/kalamdb/kalamdb/core/job"
 	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/core/storage"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
@@ -67,6 +68,9 @@ type Engine struct {
 	backups  *backup.Service
 	started  time.Time
 	turns    turns
+	// gate has the places of statements that compute.
+	gate *slot.Gate
+	slow slowLog
 	// memory is what all statements share.
 	memory *exec.MemoryPool
 	// parallelism is how many goroutines a query may use.
@@ -111,6 +115,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Engine, er
 	}
 	e := &Engine{cfg: cfg, log: log, started: time.Now()}
 	e.stopped, e.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	e.gate = slot.New(places(cfg.Query), e.stopped.Done())
 	if err := e.open(ctx); err != nil {
 		e.stop(errStopped)
 		return nil, errors.Join(err, e.release())
@@ -374,6 +379,19 @@ func (e *Engine) UserRole(ctx context.Context, id ident.UserID) (role string, re
 	return e.users.Role(ctx, id)
 }
 
+// SetLimits takes from a changed configuration how many statements may run and
+// wait. What runs beyond that runs on.
+func (e *Engine) SetLimits(q config.Query) { e.gate.Set(places(q)) }
+
+// Delayed tells how long requests lie around before they come to the engine,
+// so that it knows of an overload that it does not see. It must be called again
+// and again, and soon while it answers that statements run.
+func (e *Engine) Delayed(delay time.Duration) (busy bool) { return e.gate.Delayed(delay) }
+
+func places(q config.Query) slot.Options {
+	return slot.Options{Most: q.MaxConcurrent, Running: q.MaxRunning, Wait: q.MaxWait.Std()}
+}
+
 // Stats are the engine's figures for monitoring.
 type Stats struct {
 	Commit      table.CommitStats
@@ -386,6 +404,7 @@ type Stats struct {
 	Plans       sql.CacheStats
 	APIKeys     int
 	Memory      exec.PoolStats
+	Gate        slot.Stats
 	Uptime      time.Duration
 }
 
@@ -395,7 +414,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Commit: e.store.CommitStats(), Tables: e.store.Totals(), Flush: e.flushes.Stats(), Live: e.hub.Stats(), Sessions: e.sessions.Stats(),
 		StreamRows: rows, StreamBytes: bytes,
-		Plans: e.compiler.CacheStats(), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Uptime: time.Since(e.started),
+		Plans: e.compiler.CacheStats(), APIKeys: e.keys.Len(), Memory: e.memory.Stats(), Gate: e.gate.Stats(), Uptime: time.Since(e.started),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -39,6 +40,10 @@ type Request struct {
 	// Deadline ends whatever still runs; zero: nothing but the context does.
 	// It costs less than a context's deadline, which makes a timer.
 	Deadline time.Time
+	// Turn becomes the request's place among those who compute. A sink that
+	// waits for a slow client lends it meanwhile. nil: one that nobody else
+	// sees.
+	Turn *slot.Turn
 }
 
 // Sink takes the results of a request, one statement after the other:

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/sql/parser"
 )
 
@@ -42,11 +42,25 @@ func (s *Session) Principal() Principal { return s.principal }
 // Each statement reads one snapshot and has its own time limit. A statement
 // that changes rows returns when the change is durable and visible; it commits
 // wholly or not at all, also when the context ends.
+//
+// Errors beside *StatementError, with which nothing has been run:
+// RESOURCE_EXHAUSTED when the server is overloaded, STORAGE_UNAVAILABLE when it
+// stops, PARAMETER_MISMATCH, or why the context has ended.
 func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 	if !s.e.running.enter() {
 		return errStopped
 	}
 	defer s.e.running.leave()
+	turn := req.Turn
+	if turn == nil {
+		turn = new(slot.Turn)
+	}
+	if !urgent(req.SQL) {
+		if err := s.e.gate.Enter(ctx, turn, s.principal.User, req.SQL, false); err != nil {
+			return err
+		}
+		defer turn.Leave()
+	}
 	give, err := s.e.takeText(&req)
 	if err != nil {
 		return err
@@ -61,7 +75,7 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		ns = s.state.Namespace()
 	}
 	if text, ok := lone(req.SQL); ok {
-		st := statement{s: s, text: text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, sound: req.SkipDamaged}
+		st := statement{s: s, text: text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, turn: turn, sound: req.SkipDamaged}
 		if err := st.run(ctx); err != nil {
 			return failure(parser.Piece{Text: text, Line: 1, Column: 1}, 1, err)
 		}
@@ -69,7 +83,7 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 	}
 	n := 0
 	for piece, err := range parser.Split(req.SQL) {
-		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, sound: req.SkipDamaged}
+		st := statement{s: s, text: piece.Text, params: req.Params, namespace: ns, sink: sink, deadline: req.Deadline, turn: turn, sound: req.SkipDamaged}
 		if params != nil {
 			st.params = params[n]
 		}
@@ -86,6 +100,14 @@ func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
 		return &StatementError{Number: 1, Line: 1, Column: 1, Err: dberr.New(dberr.InvalidSQL, "The request holds no statement.")}
 	}
 	return nil
+}
+
+// urgent tells whether a request is a KILL and nothing else. It costs next to
+// nothing and is what helps an overloaded server, so it waits for nobody.
+func urgent(sql string) bool {
+	const word = "KILL "
+	sql = strings.TrimLeft(sql, " \t\r\n")
+	return len(sql) > len(word) && strings.EqualFold(sql[:len(word)], word) && !strings.Contains(strings.TrimRight(sql, "; \t\r\n"), ";")
 }
 
 // lone tells whether a request is what most are, one statement and nothing
@@ -140,44 +162,4 @@ func distribute(req Request) ([][]sqltype.Value, error) {
 		out[i] = req.Params[:n]
 	}
 	return out, nil
-}
-
-// slow logs a statement that took long. Neither parameters nor literals are
-// logged: they are the user's data, and in some statements they are secrets.
-func (s *Session) slow(text string, took time.Duration) {
-	if limit := s.e.cfg.Query.Slow.Std(); limit > 0 && took >= limit {
-		s.e.log.Warn("slow statement", "user", s.principal.User, "took", took, "statement", masked(text))
-	}
-}
-
-// maxLogged is about how many bytes of a statement are logged.
-const maxLogged = 2000
-
-// masked is the beginning of a statement's text without its literals and
-// comments. Of a text that is no statement nothing is shown: one quote too many
-// makes words of its literals.
-func masked(text string) string {
-	if _, err := parser.Parse(text); err != nil {
-		return "not a valid statement"
-	}
-	var b strings.Builder
-	end := int32(0)
-	for t := range parser.Tokens(text) {
-		if b.Len() > 0 && t.Start > end {
-			b.WriteByte(' ')
-		}
-		end = t.End
-		switch t.Kind {
-		case parser.Comment:
-		case parser.String, parser.BitString, parser.HexString, parser.Integer, parser.Decimal, parser.Duration, parser.Invalid:
-			b.WriteByte('?')
-		default:
-			b.WriteString(text[t.Start:min(t.End, t.Start+maxLogged)])
-		}
-		if b.Len() > maxLogged {
-			b.WriteString(" …")
-			break
-		}
-	}
-	return b.String()
 }

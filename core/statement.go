@@ -12,6 +12,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/core/session"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/core/systable"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/core/user"
@@ -39,6 +40,7 @@ type statement struct {
 	start     time.Time
 	// deadline is the request's, or zero.
 	deadline time.Time
+	turn     *slot.Turn
 	// sound says that queries leave out damaged files.
 	sound bool
 	// elapsed is how long it took, once that is known.
@@ -65,7 +67,7 @@ func (st *statement) caller(v *table.View) *systable.Caller {
 func (st *statement) run(ctx context.Context) error {
 	e := st.s.e
 	st.start = time.Now()
-	st.ctx.Context, st.ctx.stopped = ctx, e.stopped
+	st.ctx.Context, st.ctx.stopped, st.ctx.turn = ctx, e.stopped, st.turn
 	st.ctx.deadline = st.deadline
 	if limit := e.cfg.Query.Timeout.Std(); limit > 0 {
 		if own := st.start.Add(limit); st.deadline.IsZero() || own.Before(st.deadline) {

@@ -17,6 +17,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/core/table"
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/sql"
@@ -41,12 +42,19 @@ const (
 //
 // Errors: UNSUPPORTED for a query that is not one over a single USER or STREAM
 // table, RESYNC_REQUIRED when the changes since FromSeq are no longer known,
-// RESOURCE_EXHAUSTED past the limits of [live].
+// RESOURCE_EXHAUSTED past the limits of [live] or when the server is overloaded.
 func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) (*live.Subscription, error) {
 	if !s.e.running.enter() {
 		return nil, errStopped
 	}
 	defer s.e.running.leave()
+	var turn slot.Turn
+	// After a restart all clients subscribe at once, and would only ask again.
+	if err := s.e.gate.Enter(ctx, &turn, s.principal.User, req.SQL, true); err != nil {
+		return nil, err
+	}
+	defer turn.Leave()
+	ctx = context.WithValue(ctx, slot.ContextKey{}, &turn)
 	stmt, err := s.subscription(&req)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"sync"
+
+	"github.com/kalamdb/kalamdb/core/slot"
 )
 
 // turns lets statements that have conflicted about a row take turns with it:
@@ -39,6 +41,9 @@ func (t *turns) take(ctx context.Context, key string) (give func(), err error) {
 			delete(t.m, key)
 		}
 	}
+	place := slot.Of(ctx) // who has the turn may need it to come to its end
+	place.Lend()
+	defer place.Back()
 	select {
 	case u.lock <- struct{}{}:
 		return sync.OnceFunc(func() {

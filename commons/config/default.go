@@ -33,7 +33,7 @@ func Default() Config {
 		},
 		Stream:    Stream{MaxBuffer: 10_000, EvictionInterval: s},
 		Retention: Retention{DeletedRows: 168 * h, Jobs: 720 * h},
-		Query:     Query{Timeout: 30 * s, MemoryLimit: 256 * MiB, PlanCacheSize: 1024, MaxConcurrent: 1024, Slow: s},
+		Query:     Query{Timeout: 30 * s, MemoryLimit: 256 * MiB, PlanCacheSize: 1024, MaxConcurrent: 1024, MaxWait: 2 * s, Slow: s},
 		Session:   Session{IdleTimeout: 30 * m, MaxSessions: 10_000, MaxCachedTables: 256},
 		Live: Live{
 			MaxPerUser: 100, MaxPerConnection: 100, MaxTotal: 200_000, Queue: 1024, QueueBytes: 4 * MiB,

@@ -71,6 +71,8 @@ func (c *Config) Validate() error {
 	v.between("query.parallelism", int64(c.Query.Parallelism), 0, 1024)
 	v.atLeast("query.plan_cache_size", int64(c.Query.PlanCacheSize), 0)
 	v.atLeast("query.max_concurrent", int64(c.Query.MaxConcurrent), 1)
+	v.between("query.max_running", int64(c.Query.MaxRunning), 0, 1<<16)
+	v.positive("query.max_wait", c.Query.MaxWait)
 	v.notNegative("query.slow", c.Query.Slow)
 
 	v.positive("session.idle_timeout", c.Session.IdleTimeout)

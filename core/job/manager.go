@@ -17,6 +17,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/store/kv"
 )
 
@@ -340,6 +341,9 @@ func (t *Task) Job() Job {
 // Wait waits for the job's end and gives what its Func gave. When the context
 // ends first the job goes on.
 func (t *Task) Wait(ctx context.Context) (result string, err error) {
+	place := slot.Of(ctx)
+	place.Lend()
+	defer place.Back()
 	select {
 	case <-t.done:
 		t.mu.Lock()

@@ -113,7 +113,11 @@ func (m *Manager) openBucket(def *catalog.Storage) (object.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s3.New(opts)
+	b, err := s3.New(opts)
+	if err != nil {
+		return nil, err
+	}
+	return lending{b}, nil
 }
 
 // folder is the path of a filesystem storage, which may be written as a URI.

@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/kv"
 )
@@ -31,10 +32,14 @@ var requests = sync.Pool{New: func() any { return &request{done: make(chan struc
 
 // enqueue hands a request over and waits for its answer. A request that was
 // taken in is always answered, so a statement never ends without its fate
-// being known, whatever its context says meanwhile.
+// being known, whatever its context says meanwhile. While it waits, others
+// compute in the statement's place: so all who want to write can share a sync.
 func (s *Store) enqueue(ctx context.Context, prep *prepared, command func() error) error {
 	r := requests.Get().(*request)
 	r.ctx, r.prep, r.command, r.err = ctx, prep, command, nil
+	place := slot.Of(ctx)
+	place.Lend()
+	defer place.Back()
 	if err := s.takeIn(ctx, r); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
-// Package admission decides whether the server takes a request now: rates by
-// user and by address, messages of a connection, and how many requests run
-// statements at a time. What is over a limit is refused at once, with the time
-// to come back, so that what is taken stays fast.
+// Package admission decides whether the server takes a request now, by rates:
+// of a user, of an address, and of messages on a connection. What is over a
+// limit is refused at once, with the time to come back. How many statements run
+// at a time is the engine's to decide, as it knows what they wait for.
 package admission
 
 import (
@@ -20,19 +20,17 @@ type Control struct {
 	rate      atomic.Pointer[config.RateLimit]
 	users     *limit.Rates
 	addresses *limit.Rates
-	running   limit.Gate
 }
 
-// New makes a Control of [rate_limit] and [query] max_concurrent.
-func New(rate config.RateLimit, maxConcurrent int) *Control {
+// New makes a Control of [rate_limit].
+func New(rate config.RateLimit) *Control {
 	c := &Control{users: limit.NewRates(0, time.Second, 0), addresses: limit.NewRates(0, time.Second, 0)}
-	c.Reload(rate, maxConcurrent)
+	c.Reload(rate)
 	return c
 }
 
 // Reload takes changed limits. What was used up of the old ones stays used up.
-func (c *Control) Reload(rate config.RateLimit, maxConcurrent int) {
-	c.running.SetMost(maxConcurrent)
+func (c *Control) Reload(rate config.RateLimit) {
 	c.rate.Store(&rate)
 	users, addresses := rate.QueriesPerSecond, rate.AddressQueriesPerSecond
 	if !rate.Enabled {
@@ -87,29 +85,4 @@ func (c *Control) Messages(p auth.Principal) limit.Rate {
 		return limit.Rate{}
 	}
 	return limit.NewRate(r.MessagesPerSecond, time.Second, 2*r.MessagesPerSecond)
-}
-
-// Enter takes the work of a request, which Leave ends.
-//
-// Errors: RESOURCE_EXHAUSTED.
-func (c *Control) Enter() error {
-	if c == nil || c.running.Enter() {
-		return nil
-	}
-	return limit.Refuse(dberr.ResourceExhausted, "The server runs as many statements as it may.", time.Second)
-}
-
-// Leave ends what Enter took.
-func (c *Control) Leave() {
-	if c != nil {
-		c.running.Leave()
-	}
-}
-
-// Running is how many requests run statements now.
-func (c *Control) Running() int64 {
-	if c == nil {
-		return 0
-	}
-	return c.running.Running()
 }

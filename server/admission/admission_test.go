@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/config"
-	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/limit"
 )
@@ -34,7 +33,7 @@ func taken(t *testing.T, n int, ask func() error) (ok int) {
 }
 
 func TestRequests(t *testing.T) {
-	c := New(slow(3, 8), 1)
+	c := New(slow(3, 8))
 	ann, bob := auth.Principal{User: "ann"}, auth.Principal{User: "bob"}
 	if n := taken(t, 5, func() error { return c.Request(ann, "192.0.2.1") }); n != 3 {
 		t.Error("ann:", n)
@@ -54,24 +53,23 @@ func TestRequests(t *testing.T) {
 	}
 	rate := slow(3, 8)
 	rate.BypassExempt = false
-	c.Reload(rate, 1)
+	c.Reload(rate)
 	if n := taken(t, 5, func() error { return c.Request(bypass, "127.0.0.1") }); n != 0 {
 		t.Error("bypass that is not exempt:", n)
 	}
 	rate.Enabled = false
-	c.Reload(rate, 1)
+	c.Reload(rate)
 	if n := taken(t, 5, func() error { return c.Request(ann, "192.0.2.1") }); n != 5 {
 		t.Error("limits are off:", n)
 	}
 	var none *Control
-	if none.Request(ann, "") != nil || none.Stranger("") != nil || none.Enter() != nil {
+	if none.Request(ann, "") != nil || none.Stranger("") != nil {
 		t.Error("nil refuses")
 	}
-	none.Leave()
 }
 
 func TestMessages(t *testing.T) {
-	c := New(slow(1, 1), 1)
+	c := New(slow(1, 1))
 	r := c.Messages(auth.Principal{User: "ann"})
 	n := 0
 	for range 10 {
@@ -87,19 +85,5 @@ func TestMessages(t *testing.T) {
 		if _, ok := free.Allow(); !ok {
 			t.Fatal("the bypass is exempt")
 		}
-	}
-}
-
-func TestConcurrent(t *testing.T) {
-	c := New(slow(1, 1), 2)
-	if n := taken(t, 5, c.Enter); n != 2 || c.Running() != 2 {
-		t.Error(n, c.Running())
-	}
-	if code := dberr.CodeOf(c.Enter()); code != dberr.ResourceExhausted {
-		t.Error(code)
-	}
-	c.Leave()
-	if c.Enter() != nil {
-		t.Error("there is room again")
 	}
 }

@@ -10,7 +10,7 @@ import (
 func (s *Server) figures() debug.Figures {
 	f := debug.Figures{
 		Connections: len(s.listener.limit.open), RefusedConnections: s.listener.limit.refused.Load(),
-		WebSockets: s.ws.Connections(), Running: s.admission.Running(),
+		WebSockets: s.ws.Connections(),
 	}
 	if s.open.Load() {
 		st := s.engine.Stats()

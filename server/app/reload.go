@@ -10,7 +10,7 @@ import (
 )
 
 // Reload takes from a changed configuration what can change while the server
-// runs: [rate_limit], query.max_concurrent, [auth] with all keys of tokens, and
+// runs: [rate_limit], the limits of [query] for concurrency, [auth] with all keys of tokens, and
 // the TLS certificate. Everything else stays as it was at the start. What
 // cannot be taken stays as it is and is told; the rest is taken.
 func (s *Server) Reload(ctx context.Context, c config.Config) error {
@@ -20,7 +20,8 @@ func (s *Server) Reload(ctx context.Context, c config.Config) error {
 		return errors.New("reload: the server is not open")
 	}
 	var errs []error
-	s.admission.Reload(c.RateLimit, c.Query.MaxConcurrent)
+	s.admission.Reload(c.RateLimit)
+	s.engine.SetLimits(c.Query)
 	if err := s.reloadAuth(ctx, c.Auth); err != nil {
 		errs = append(errs, fmt.Errorf("reload [auth]: %w", err))
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/debug"
 	"github.com/kalamdb/kalamdb/server/httpapi"
+	"github.com/kalamdb/kalamdb/server/inlet"
 	"github.com/kalamdb/kalamdb/server/ws"
 )
 
@@ -67,6 +68,7 @@ type Server struct {
 	handler   *httpapi.Handler
 	ws        *ws.Server
 	pprof     *debug.Pprof
+	probe     *inlet.Probe
 	base      context.Context // of every request
 	cancel    context.CancelCauseFunc
 	served    chan error    // what http.Serve ended with
@@ -110,7 +112,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.admission = admission.New(s.cfg.RateLimit, s.cfg.Query.MaxConcurrent)
+	s.admission = admission.New(s.cfg.RateLimit)
 	metrics := debug.NewMetrics(s.build, s.figures)
 	s.ws = ws.New(ws.Options{
 		Live: s.cfg.Live, MaxBody: s.cfg.Server.MaxBody, AllowedOrigins: s.cfg.Server.AllowedOrigins,
@@ -142,6 +144,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}()
 	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
 		return fmt.Errorf("%w: %w", ErrData, err)
+	}
+	if s.probe, err = inlet.Start(s.engine.Delayed); err != nil {
+		s.log.Warn("requests that wait to be read cannot be noticed", "error", err)
 	}
 	s.engine.APIKeys().OnDrop(s.ws.Revoke)
 	s.open.Store(true)
@@ -197,7 +202,7 @@ func (s *Server) URL() string {
 func (s *Server) Engine() *core.Engine { return s.engine }
 
 // Running is how many requests run statements now.
-func (s *Server) Running() int64 { return s.admission.Running() }
+func (s *Server) Running() int { return s.engine.Stats().Gate.UnderWay }
 
 // Failed gives the error when the server stops answering by itself.
 func (s *Server) Failed() <-chan error { return s.served }
@@ -248,6 +253,7 @@ func (s *Server) closeAll(ctx context.Context, until time.Time) error {
 		}
 	}
 	s.sizes.Wait()
+	errs = append(errs, s.probe.Close())
 	if s.ended != nil {
 		<-s.ended // it closes the listener
 	} else if s.listener != nil {

@@ -12,7 +12,7 @@ import (
 
 // reloadable are the keys that take effect on SIGHUP; with a dot at the end
 // they are whole sections.
-var reloadable = []string{"log.level", "rate_limit.", "query.max_concurrent", "auth.", "server.tls_cert", "server.tls_key"}
+var reloadable = []string{"log.level", "rate_limit.", "query.max_concurrent", "query.max_running", "query.max_wait", "auth.", "server.tls_cert", "server.tls_key"}
 
 func isReloadable(key string) bool {
 	for _, r := range reloadable {

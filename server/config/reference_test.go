@@ -72,7 +72,7 @@ The server reads the file that ` + "`--config`" + ` names, else ` + "`config.tom
 
 Durations have a unit: ` + "`500ms`, `30s`, `5m`, `24h`, `7d`" + `. Sizes too: ` + "`64KiB`, `16MiB`, `1GiB`" + `. Lists are comma-separated in the environment. [server/config.example.toml](../../server/config.example.toml) has every key, to begin a file with.
 
-SIGHUP reads the configuration again: ` + "`log.level`, `[rate_limit]`, `query.max_concurrent`, `[auth]`" + ` with all keys of tokens, and the TLS certificate take effect at once; the log names changed keys that wait for the next start.
+SIGHUP reads the configuration again: ` + "`log.level`, `[rate_limit]`, `query.max_concurrent`, `query.max_running`, `query.max_wait`, `[auth]`" + ` with all keys of tokens, and the TLS certificate take effect at once; the log names changed keys that wait for the next start.
 `)
 	c := config.Default()
 	root := reflect.ValueOf(&c).Elem()

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kalamdb/kalamdb/commons/histogram"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/live"
 )
 
@@ -37,9 +38,13 @@ var figures = []figure{
 	gauge("websocket_connections", "Open WebSocket connections.", func(f *Figures) float64 { return float64(f.WebSockets) }),
 	{prometheus.NewDesc("kalamdb_connections_refused_total", "Connections that were closed because there were too many.", nil, nil),
 		prometheus.CounterValue, false, func(f *Figures) float64 { return float64(f.RefusedConnections) }},
-	gauge("requests_running", "Requests that run statements now.", func(f *Figures) float64 { return float64(f.Running) }),
 
 	engineGauge("uptime_seconds", "Time since the database was opened.", func(f *Figures) float64 { return f.Engine.Uptime.Seconds() }),
+	engineGauge("requests_running", "Requests that run statements now, or wait to.", func(f *Figures) float64 { return float64(f.Engine.Gate.UnderWay) }),
+	engineGauge("places_taken", "Requests that compute now; the others under way wait for something.", func(f *Figures) float64 { return float64(f.Engine.Gate.Running) }),
+	engineGauge("places_taken_long", "Those of them that are long.", func(f *Figures) float64 { return float64(f.Engine.Gate.RunningLong) }),
+	engineGauge("places_wanted", "Requests that wait for others to compute.", func(f *Figures) float64 { return float64(f.Engine.Gate.Waiting) }),
+	engineGauge("places_wanted_long", "Those of them that are long.", func(f *Figures) float64 { return float64(f.Engine.Gate.WaitingLong) }),
 	engineGauge("hot_bytes", "Bytes of the hot rows on their medium.", func(f *Figures) float64 { return float64(f.HotBytes) }),
 	engineGauge("hot_rows", "Live rows whose newest version is in the hot tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Buffered) }),
 	engineGauge("cold_rows", "Live rows whose newest version is in the cold tier.", func(f *Figures) float64 { return float64(f.Engine.Tables.Flushed) }),
@@ -87,6 +92,8 @@ var (
 	ended = prometheus.NewDesc("kalamdb_subscriptions_ended_total", "Live queries that ended, by reason.", []string{"reason"}, nil)
 	sizes = prometheus.NewDesc("kalamdb_commit_batch_statements", "Statements that were written in one batch, with one sync.", nil, nil)
 	syncs = prometheus.NewDesc("kalamdb_commit_sync_seconds", "Time to write and sync a batch.", nil, nil)
+	shed  = prometheus.NewDesc("kalamdb_requests_shed_total", "Requests that were refused because the server was overloaded, by reason: too many under way, too many waiting, or waited too long.", []string{"reason"}, nil)
+	waits = prometheus.NewDesc("kalamdb_place_wait_seconds", "Time that requests waited for others to compute, of those that had to.", nil, nil)
 	took  = prometheus.NewDesc("kalamdb_flush_duration_seconds", "Time of the flushes of a table, those that failed included.", nil, nil)
 	lag   = prometheus.NewDesc("kalamdb_live_latency_seconds", "Time from a commit to the reader of a live query.", nil, nil)
 )
@@ -99,7 +106,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range figures {
 		ch <- f.desc
 	}
-	for _, d := range []*prometheus.Desc{ended, lag, sizes, syncs, took} {
+	for _, d := range []*prometheus.Desc{ended, lag, sizes, syncs, took, shed, waits} {
 		ch <- d
 	}
 }
@@ -119,6 +126,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- counted(sizes, now.Engine.Commit.Sizes)
 	ch <- counted(syncs, now.Engine.Commit.Writes)
 	ch <- counted(took, now.Engine.Flush.Took)
+	ch <- counted(waits, now.Engine.Gate.Waits)
+	for reason, n := range now.Engine.Gate.Refused {
+		ch <- prometheus.MustNewConstMetric(shed, prometheus.CounterValue, float64(n), slot.Reason(reason).String())
+	}
 	l := &now.Engine.Live
 	for reason, n := range map[string]uint64{"killed": l.Killed, "slow_consumer": l.SlowClosed, "error": l.Failed, "other": l.OtherClosed} {
 		ch <- prometheus.MustNewConstMetric(ended, prometheus.CounterValue, float64(n), reason)

@@ -26,8 +26,6 @@ type Figures struct {
 	Connections, WebSockets int
 	// RefusedConnections were closed because there were too many.
 	RefusedConnections int64
-	// Running is how many requests run statements.
-	Running int64
 }
 
 // Metrics counts what happens and serves it in Prometheus' format. It may be

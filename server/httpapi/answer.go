@@ -13,6 +13,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/server/debug"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
@@ -43,6 +44,7 @@ type answer struct {
 	w       http.ResponseWriter
 	log     *slog.Logger
 	metrics *debug.Metrics
+	turn    slot.Turn
 	request string // the SQL text
 	format  wireconv.Format
 	shapes  *shapeCache
@@ -161,6 +163,8 @@ func (a *answer) write(b []byte) {
 	if a.err != nil {
 		return
 	}
+	a.turn.Lend() // the client may be slow
+	defer a.turn.BackInTurn()
 	if _, a.err = a.w.Write(b); a.err == nil {
 		a.err = http.NewResponseController(a.w).Flush()
 	}

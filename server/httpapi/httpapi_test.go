@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/commons/wire"
 	"github.com/kalamdb/kalamdb/core"
-	"github.com/kalamdb/kalamdb/server/admission"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 	"github.com/kalamdb/kalamdb/sql"
@@ -56,52 +57,73 @@ func (e *engine) Session(p core.Principal, id ident.SessionID) (Session, error) 
 	return e, nil
 }
 
-// TestConcurrentStatementsAreBounded refuses at once what would be too much,
-// and only what runs statements counts.
-func TestConcurrentStatementsAreBounded(t *testing.T) {
+// TestOverloaded refuses a statement that the engine has no place for, and
+// stays healthy.
+func TestOverloaded(t *testing.T) {
+	places := slot.New(slot.Options{Most: 1}, nil)
 	running, goOn := make(chan struct{}), make(chan struct{})
-	control := admission.New(config.Default().RateLimit, 1)
-	f := serve(t, func(_ context.Context, _ core.Request, sink core.Sink) error {
+	f := serve(t, func(ctx context.Context, req core.Request, sink core.Sink) error {
+		if err := places.Enter(ctx, req.Turn, "ann", req.SQL, false); err != nil {
+			return err
+		}
+		defer req.Turn.Leave()
 		running <- struct{}{}
 		<-goOn
 		return sink.End(core.Outcome{Message: "done"})
-	}, func(o *Options) { o.Admission = control })
-	ask := func() *http.Response {
-		res, err := f.Client().Post(f.URL+wire.PathSQL, "application/json", strings.NewReader(`{"sql":"x"}`))
-		if err != nil {
-			t.Error(err)
-			return nil
-		}
-		res.Body.Close()
-		return res
-	}
-	first := make(chan *http.Response, 1)
-	go func() { first <- ask() }()
-	<-running
-	if res := ask(); res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
-		t.Error(res.Status, res.Header)
-	}
-	if res, err := f.Client().Get(f.URL + wire.PathHealth); err != nil || res.StatusCode != 200 {
-		t.Error("an overloaded server is not ill:", res, err)
-	} else {
-		res.Body.Close()
-	}
-	goOn <- struct{}{}
-	if res := <-first; res.StatusCode != 200 {
-		t.Error(res.Status)
-	}
+	})
+	first := make(chan int, 1)
 	go func() {
-		res := ask()
-		for res.StatusCode == 503 { // its place is given back just after the answer
-			res = ask()
-		}
-		first <- res
+		res, _ := f.do(t, "POST", wire.PathSQL, `{"sql":"x"}`)
+		first <- res.StatusCode
 	}()
 	<-running
-	goOn <- struct{}{}
-	if res := <-first; res.StatusCode != 200 {
-		t.Error("the place was not given back:", res.Status)
+	res, body := f.do(t, "POST", wire.PathSQL, `{"sql":"x"}`)
+	if res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"code":"RESOURCE_EXHAUSTED","sqlstate":"53000"`) {
+		t.Error(res.Status, res.Header, body)
 	}
+	if res, body := f.do(t, "GET", wire.PathHealth, ""); res.StatusCode != 200 {
+		t.Error("an overloaded server is not ill:", body)
+	}
+	close(goOn)
+	if status := <-first; status != 200 {
+		t.Error(status)
+	}
+}
+
+// TestSlowClientLendsItsPlace answers others while a client does not read.
+func TestSlowClientLendsItsPlace(t *testing.T) {
+	places := slot.New(slot.Options{Running: 1}, nil)
+	sent := make(chan error, 1)
+	f := serve(t, func(ctx context.Context, req core.Request, sink core.Sink) error {
+		if err := places.Enter(ctx, req.Turn, "ann", req.SQL, false); err != nil {
+			return err
+		}
+		defer req.Turn.Leave()
+		if req.SQL != "large" {
+			return oneRow(ctx, req, sink)
+		}
+		b := vector.NewBuilder(sqltype.TText, 1)
+		b.Append(sqltype.NewText(strings.Repeat("x", 64<<10)))
+		batch := vector.NewBatch([]*vector.Vector{b.Finish()}, 1)
+		err := sink.Begin([]sql.ResultColumn{{Name: "body", Type: sqltype.TText}})
+		for err == nil && ctx.Err() == nil { // until the client goes away
+			err = sink.Batch(batch)
+		}
+		sent <- err
+		return err
+	})
+	res, err := f.Client().Post(f.URL+wire.PathSQL, "application/json", strings.NewReader(`{"sql":"large"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for places.Stats().Running > 0 { // until the connection takes no more
+		runtime.Gosched()
+	}
+	if status, _, text := f.sql(t, `{"sql":"small"}`); status != 200 {
+		t.Error(text)
+	}
+	res.Body.Close()
+	<-sent
 }
 
 // TestLargeBodiesShareMemory refuses a large body while others use what memory

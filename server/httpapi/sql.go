@@ -94,13 +94,8 @@ func (h *Handler) serveSQL(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	// Only now: a body that comes slowly must not keep others from running.
-	if err := h.o.Admission.Enter(); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	defer h.o.Admission.Leave()
 	a.timing = h.o.API.ReportExecutionTime
+	req.Turn = &a.turn
 	req.Deadline = start.Add(h.o.Server.RequestTimeout.Std())
 	a.finish(r.Context(), session.Execute(r.Context(), req, a))
 }

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 )
@@ -94,36 +93,6 @@ func TestRatesAreBounded(t *testing.T) {
 	}
 	if _, ok := r.Allow("early"); !ok {
 		t.Fatal("a key that rested for long was not forgotten")
-	}
-}
-
-func TestGate(t *testing.T) {
-	var g Gate
-	if g.Enter() {
-		t.Fatal("the zero value lets in")
-	}
-	g.SetMost(3)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	in := 0
-	for range 50 {
-		wg.Go(func() {
-			if g.Enter() {
-				mu.Lock()
-				in++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if in != 3 || g.Running() != int64(in) {
-		t.Fatal(in, g.Running())
-	}
-	for range in {
-		g.Leave()
-	}
-	if !g.Enter() {
-		t.Fatal("nothing runs, but it is full")
 	}
 }
 

@@ -141,7 +141,7 @@ func TestDroppedKeyEndsSubscriptions(t *testing.T) {
 func TestTooManyMessages(t *testing.T) {
 	rate := config.Default().RateLimit
 	rate.MessagesPerSecond = 1 // two at once
-	control := admission.New(rate, 1)
+	control := admission.New(rate)
 	f := serve(t, func(o *Options) { o.Admission = control })
 	c := f.dial(t, "Authorization", "Bearer "+f.token(t, "ann"))
 	c.send(`{"type":"ping"}`)
@@ -180,7 +180,7 @@ func TestTooManyMessages(t *testing.T) {
 func TestHandshakesAreLimited(t *testing.T) {
 	rate := config.Default().RateLimit
 	rate.AddressQueriesPerSecond, rate.AddressBurst = 1, 3
-	f := serve(t, func(o *Options) { o.Admission = admission.New(rate, 1) })
+	f := serve(t, func(o *Options) { o.Admission = admission.New(rate) })
 	limited := 0
 	for range 8 {
 		_, res, err := f.tryDial(t, "X-Forwarded-For", "192.0.2.1")
