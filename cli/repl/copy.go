@@ -108,7 +108,7 @@ func (a *App) copyOut(ctx context.Context, query, path string, o copyOptions) (e
 	start := time.Now()
 	rows, err := a.client.Query(ctx, query)
 	if err != nil {
-		return err
+		return of(query, err)
 	}
 	defer rows.Close()
 	f, err := os.Create(path)
@@ -221,8 +221,12 @@ func (a *App) copyIn(ctx context.Context, table, cols, path string, o copyOption
 		if rows == 0 {
 			return nil
 		}
-		if _, err := a.client.Exec(ctx, insertSQL(table, r.columns(), rows, len(params)/rows), params...); err != nil {
-			return fmt.Errorf("rows %d to %d of %s: %w", total+1, total+int64(rows), path, err)
+		insert := insertSQL(table, r.columns(), rows, len(params)/rows)
+		if _, err := a.client.Exec(ctx, insert, params...); err != nil {
+			if total > 0 {
+				a.notice("%s were copied before.", render.Rows(total))
+			}
+			return &failure{insert, fmt.Sprintf("%s, rows %d to %d: ", path, total+1, total+int64(rows)), err}
 		}
 		total += int64(rows)
 		params, rows = params[:0], 0

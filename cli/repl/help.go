@@ -102,6 +102,27 @@ var topics = []struct{ name, text string }{
 `},
 }
 
+// CommandHelp is a backslash command as the manual page shows it.
+type CommandHelp struct{ Usage, Help string }
+
+// Commands lists the backslash commands in the order of \help.
+func Commands() []CommandHelp {
+	var out []CommandHelp
+	for _, c := range commands {
+		out = append(out, CommandHelp{c.usage(), c.help})
+	}
+	return out
+}
+
+// usage is a command with its other names and its arguments.
+func (c *command) usage() string {
+	s := strings.Join(append([]string{c.name}, c.aliases...), ", ")
+	if c.args != "" {
+		s += " " + c.args
+	}
+	return s
+}
+
 func helpTopics() []string {
 	out := make([]string, len(topics))
 	for i, t := range topics {
@@ -146,13 +167,7 @@ func (a *App) help(_ context.Context, _ []string, rest string) error {
 	}
 	fmt.Fprint(a.out, "Statements end with a semicolon and may span lines. Some of them:\n\n", helpSQL, "\nCommands:\n\n")
 	for _, c := range commands {
-		left := c.name
-		for _, al := range c.aliases {
-			left += ", " + al
-		}
-		if c.args != "" {
-			left += " " + c.args
-		}
+		left := c.usage()
 		if render.Width(left) > 34 {
 			fmt.Fprintf(a.out, "  %s\n  %s%s\n", left, strings.Repeat(" ", 35), c.help)
 			continue

@@ -431,6 +431,7 @@ func (a *App) setFormat(_ context.Context, args []string, _ string) error {
 		return err
 	}
 	a.format = f
+	a.notice("The format is %s.", f)
 	return nil
 }
 

@@ -192,7 +192,7 @@ func (a *App) statement(ctx context.Context, text string) error {
 	rows, err := client.Query(ctx, text)
 	settle()
 	if err != nil {
-		return err
+		return of(text, err)
 	}
 	a.status.set(online)
 	defer rows.Close()
@@ -202,17 +202,36 @@ func (a *App) statement(ctx context.Context, text string) error {
 	}
 	for {
 		if err := a.result(ctx, rows, start, whole); err != nil {
-			return err
+			return of(text, err)
 		}
 		if !rows.NextResult() {
 			break
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return err
+		return of(text, err)
 	}
 	a.noteEffect(text)
 	return nil
+}
+
+// failure is the error of a statement that was not typed as it was sent: a
+// backslash command stands for it.
+type failure struct {
+	sql   string
+	where string // what of the command it is about; may be empty
+	err   error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// of keeps the statement beside its error, whose place is in it.
+func of(sql string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{sql: sql, err: err}
 }
 
 // skipsDamaged tells whether the user set DAMAGED to skip: queries then leave out
@@ -389,6 +408,10 @@ func (a *App) useNamespace(text string) {
 
 // report tells an error with its place in the statement.
 func (a *App) report(where, text string, err error) {
+	if f, ok := errors.AsType[*failure](err); ok {
+		text = f.sql
+		where += f.where
+	}
 	var le *link.Error
 	var te *link.TransportError
 	var pe *link.ProtocolError

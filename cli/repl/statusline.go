@@ -8,7 +8,7 @@ import (
 )
 
 // statusLine is the last line of a stream on a terminal: how many changes came,
-// and how fast they come now. It is taken away before anything else is written
+// and how fast they come now, and what is being typed. It is taken away before anything else is written
 // and put back when nothing more waits.
 type statusLine struct {
 	on    bool
@@ -59,16 +59,22 @@ func (l *statusLine) draw(s *streamer) {
 		text += " · paused"
 	case s.a.status.state.Load() == reconnecting:
 		text += " · reconnecting"
+	case total == 0:
+		text += ` · \pause holds, \continue goes on`
 	}
-	if l.shown && text == l.text {
+	typed := ""
+	if s.keys != nil {
+		typed = s.keys.show(max(s.a.width()-len(text)-6, 10))
+	}
+	if l.shown && text+typed == l.text {
 		return
 	}
 	l.clear(s.a)
-	l.text, l.shown = text, true
+	l.text, l.shown = text+typed, true
 	if s.a.colorOut {
 		text = s.a.status.draw(s.a.theme) + s.a.theme.Quiet.Paint(text)
 	}
-	s.a.out.WriteString(text + "  ")
+	s.a.out.WriteString(text + "  " + typed)
 }
 
 // clear takes the line away.

@@ -31,6 +31,7 @@ type streamer struct {
 	began  time.Time
 	paused bool
 	live   statusLine
+	keys   *keyLine // what is being typed; nil where the terminal gives whole lines
 }
 
 // subscribe shows the changes of a query until Ctrl+C, \quit or the server ends
@@ -49,11 +50,7 @@ func (a *App) subscribe(ctx context.Context, sql string, opts ...link.SubscribeO
 	a.status.set(online)
 	s := &streamer{a: a, sub: sub, json: a.format == render.JSON || a.format == render.NDJSON, cols: sub.Columns(), began: start}
 	s.live = statusLine{on: a.outTTY && a.errTTY && a.interactive && !a.format.Machine(), began: start}
-	how := "Ctrl+C stops"
-	if a.interactive {
-		how += `, \pause and \continue hold and go on`
-	}
-	ready := fmt.Sprintf("Subscribed to %s (live id %s). %s.", render.Safe(target(sql)), render.Safe(sub.LiveID()), how)
+	ready := fmt.Sprintf("Subscribed to %s (live id %s). Ctrl+C stops.", render.Safe(target(sql)), render.Safe(sub.LiveID()))
 	if a.colorOut && !a.format.Machine() {
 		ready = a.theme.Good.Paint(ready)
 	}
@@ -89,13 +86,19 @@ func (s *streamer) run(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	typed := make(chan string)
+	if tty, ok := s.a.input.(ttyInput); ok && s.live.on {
+		if restore, ok := eachKey(tty.f); ok {
+			defer restore()
+			s.keys = &keyLine{}
+		}
+	}
 	if s.a.input != nil {
 		wg.Go(func() {
 			for {
 				line, err := s.a.input.line(sctx)
 				if err != nil {
 					if errors.Is(err, io.EOF) && s.a.interactive {
-						line = `\quit`
+						line = "\\quit\n"
 					} else {
 						return
 					}
@@ -144,8 +147,8 @@ func (s *streamer) run(ctx context.Context) error {
 			if err := s.show(ev); err != nil {
 				return err
 			}
-		case line := <-typed:
-			if err := s.command(strings.TrimSpace(line)); err != nil {
+		case text := <-typed:
+			if err := s.typed(text); err != nil {
 				return err
 			}
 		case <-tick:
@@ -162,9 +165,33 @@ func (s *streamer) end(ctx context.Context) error {
 	return s.sub.Err()
 }
 
-// command obeys a line that was typed while the stream runs.
+// typed takes a line, or keys, that were typed while the stream runs.
+func (s *streamer) typed(text string) error {
+	if s.keys == nil {
+		s.live.shown = false // Enter has left its line
+		return s.command(strings.TrimSpace(text))
+	}
+	lines, eof := s.keys.feed(text)
+	for _, line := range lines {
+		// The line is left standing, as Enter does it.
+		now := s.keys.text
+		s.keys.text = []rune(line)
+		s.live.draw(s)
+		s.keys.text = now
+		s.a.out.WriteByte('\n')
+		s.live.shown = false
+		if err := s.command(strings.TrimSpace(line)); err != nil {
+			return err
+		}
+	}
+	if eof {
+		return errQuit
+	}
+	return nil
+}
+
+// command obeys a line.
 func (s *streamer) command(line string) error {
-	s.live.shown = false // Enter has left its line
 	switch strings.TrimRight(line, "; ") {
 	case "":
 	case `\pause`:

@@ -71,7 +71,7 @@ var engines = []engineRule{
 	{Module: "github.com/prometheus/client_golang", Rooms: []string{"server/debug"}},
 	{Module: "github.com/urfave/cli/v2", Rooms: []string{"server", "cli"}},
 	{Module: "github.com/reeflective/readline", Rooms: []string{"cli/repl"}},
-	{Module: "github.com/jedib0t/go-pretty/v6", Rooms: []string{"cli/render", "cli/repl"}},
+	{Module: "github.com/jedib0t/go-pretty/v6", Rooms: []string{"cli/render"}},
 	{Module: "github.com/mattn/go-runewidth", Rooms: []string{"cli"}},
 	{Module: "golang.org/x/term", Rooms: []string{"cli"}},
 	{Module: "golang.org/x/sys", Rooms: []string{"store", "core", "cli/repl"}},
@@ -82,5 +82,6 @@ var engines = []engineRule{
 var testEngines = []string{
 	"go.uber.org/goleak",
 	"github.com/creack/pty",
+	"github.com/hinshun/vt10x",
 	"gonum.org/v1/plot",
 }

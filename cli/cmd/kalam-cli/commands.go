@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -83,10 +84,35 @@ func bench(c *cli.Context) error {
 }
 
 func man(c *cli.Context) error {
-	page, err := c.App.ToMan()
+	page, err := c.App.ToManWithSection(1)
 	if err != nil {
 		return fmt.Errorf("write the manual page: %w", err)
 	}
-	_, err = os.Stdout.WriteString(page)
+	_, err = os.Stdout.WriteString(strings.TrimRight(page, "\n") + "\n" + manRest())
 	return err
 }
+
+// manRest is what the library does not know of: the commands of a session, the
+// environment and the files.
+func manRest() string {
+	var b strings.Builder
+	entry := func(term, text string) {
+		fmt.Fprintf(&b, ".TP\n\\fB%s\\fP\n%s\n", roff.Replace(term), roff.Replace(text))
+	}
+	b.WriteString(".SH INTERACTIVE COMMANDS\nStatements end with a semicolon; these end with the line.\n")
+	for _, cmd := range repl.Commands() {
+		entry(cmd.Usage, cmd.Help)
+	}
+	b.WriteString(".SH ENVIRONMENT\n")
+	entry("KALAM_HOST, KALAM_USER, KALAM_TOKEN, KALAM_APIKEY, KALAM_NAMESPACE, KALAM_TIMEOUT", "the connection, where no flag says otherwise")
+	entry("KALAM_THEME, COLORFGBG, NO_COLOR", "the colours: auto, dark or light; what the terminal says of itself; none")
+	entry("KALAM_PAGER, PAGER", "the program that shows results longer than the screen")
+	entry("KALAM_HOME", "the folder of the files below, instead of ~/.kalam")
+	b.WriteString(".SH FILES\n")
+	entry("~/.kalam/config.toml", "the settings: [connection], [output], [subscription], [history], [profiles.NAME]")
+	entry("~/.kalam/history", "what was typed, without the lines that hold a credential")
+	return b.String()
+}
+
+// roff escapes what troff would obey.
+var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`)

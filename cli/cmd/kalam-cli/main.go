@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/urfave/cli/v2"
 
@@ -51,6 +52,15 @@ func newApp() *cli.App {
 	app.Commands = commands()
 	app.OnUsageError = usageError
 	return app
+}
+
+// repeated is how the library shows that an option may be repeated: by its name,
+// again and in brackets, which makes every line of the list wider.
+var repeated = regexp.MustCompile(` \[ -[^\]]*\]`)
+
+func init() {
+	text := cli.FlagStringer
+	cli.FlagStringer = func(f cli.Flag) string { return repeated.ReplaceAllString(text(f), "") }
 }
 
 func usageError(c *cli.Context, err error, _ bool) error {

@@ -43,6 +43,7 @@ type terminal struct {
 	t    *testing.T
 	f    *os.File
 	cmd  *exec.Cmd
+	cols uint16
 	home string
 
 	mu   sync.Mutex
@@ -65,7 +66,7 @@ func startEnv(t *testing.T, env []string, home string, cols uint16, args ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	tm := &terminal{t: t, f: f, cmd: cmd, home: home, more: make(chan struct{}, 1), done: make(chan struct{})}
+	tm := &terminal{t: t, f: f, cmd: cmd, cols: cols, home: home, more: make(chan struct{}, 1), done: make(chan struct{})}
 	go func() {
 		defer close(tm.done)
 		buf := make([]byte, 32<<10)
