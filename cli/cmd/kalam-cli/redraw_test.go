@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hinshun/vt10x"
+
+	"github.com/kalamdb/kalamdb/commons/golden"
 )
 
 // dots are the colours of the status dot on a terminal of which nothing is
@@ -62,9 +64,9 @@ func TestRedraw(t *testing.T) {
 			t.Parallel()
 			s := newTestServer(t)
 			tm := start(t, t.TempDir(), cols, "-h", s.URL, "-u", "ada", "--color", "true")
-			golden := filepath.Join("testdata", fmt.Sprintf("redraw_%d.golden", cols))
+			path := filepath.Join("testdata", fmt.Sprintf("redraw_%d.golden", cols))
 			want := map[string]string{}
-			if data, err := os.ReadFile(golden); err == nil {
+			if data, err := os.ReadFile(path); err == nil {
 				for _, part := range strings.Split(string(data), "=== ")[1:] {
 					name, screen, _ := strings.Cut(part, "\n")
 					want[name] = screen
@@ -74,7 +76,7 @@ func TestRedraw(t *testing.T) {
 			see := func(step string) {
 				t.Helper()
 				deadline := time.After(15 * time.Second)
-				if *rewrite {
+				if golden.Rewriting() {
 					deadline = time.After(1500 * time.Millisecond)
 				}
 				for {
@@ -82,13 +84,13 @@ func TestRedraw(t *testing.T) {
 					for _, v := range varying {
 						got = v.what.ReplaceAllString(got, v.name)
 					}
-					if got == want[step] && !*rewrite {
+					if got == want[step] && !golden.Rewriting() {
 						return
 					}
 					select {
 					case <-tm.more:
 					case <-deadline:
-						if !*rewrite {
+						if !golden.Rewriting() {
 							t.Fatalf("%s: the terminal shows\n%s\nwant\n%s", step, got, want[step])
 						}
 						all.WriteString("=== " + step + "\n" + got)
@@ -127,10 +129,8 @@ func TestRedraw(t *testing.T) {
 			s.Close()
 			tm.typ("SELECT 1;\r")
 			see("the server is gone")
-			if *rewrite {
-				if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
+			if golden.Rewriting() {
+				golden.Write(t, path, all.String())
 			}
 		})
 	}
