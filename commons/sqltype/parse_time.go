@@ -240,6 +240,8 @@ func readDateTime(s string, t Type, now time.Time) (dateTime, error) {
 			err = r.word(now)
 		case (c == '+' || c == '-') && r.i+1 < len(r.s):
 			err = r.sign()
+		case c == '.' && (r.i+1 == len(r.s) || r.s[r.i+1] < '0' || r.s[r.i+1] > '9'):
+			err = r.bad() // a fraction without digits
 		case c != '+' && c != '-' && c < utf8.RuneSelf && c > ' ' && c != 0x7f:
 			r.i++ // other punctuation says nothing
 		default:
@@ -333,6 +335,9 @@ func (r *dateTimeReader) date(first, firstDigits int, sep byte) error {
 	third, thirdDigits := r.digits()
 	if thirdDigits == 0 {
 		return r.bad()
+	}
+	if r.peek() == sep && (r.i+1 == len(r.s) || r.s[r.i+1] != sep && (r.s[r.i+1] < '0' || r.s[r.i+1] > '9')) {
+		r.i++ // one more separator ends the date
 	}
 	year, yearDigits, day := first, firstDigits, third
 	switch {
@@ -434,6 +439,9 @@ func (r *dateTimeReader) sign() error {
 			r.i = len(r.s)
 			return nil
 		}
+		if !r.dt.hasTime && !r.dt.hasDate {
+			return r.zoneFirst()
+		}
 		return r.bad()
 	}
 	start := r.i
@@ -443,10 +451,29 @@ func (r *dateTimeReader) sign() error {
 	}
 	off, ok := parseOffset(r.s[start:r.i])
 	if !ok {
-		return dberr.Newf(dberr.ValueOutOfRange, "time zone displacement out of range: %s", quote(r.src)).WithState("22009")
+		return r.badZone()
 	}
 	r.dt.hasZone, r.dt.offset = true, off
 	return nil
+}
+
+// zoneFirst is the fault of a text that begins with a sign: a number behind it
+// would be a zone's hours and minutes, which need a time.
+func (r *dateTimeReader) zoneFirst() error {
+	r.i++
+	hours, n := r.digits()
+	minutes := 0
+	if n > 2 && (r.i == len(r.s) || r.s[r.i] == ' ') {
+		hours, minutes = hours/100, hours%100
+	}
+	if hours > 15 || minutes > 59 {
+		return r.badZone()
+	}
+	return r.bad()
+}
+
+func (r *dateTimeReader) badZone() error {
+	return dberr.Newf(dberr.ValueOutOfRange, "time zone displacement out of range: %s", quote(r.src)).WithState("22009")
 }
 
 func (r *dateTimeReader) word(now time.Time) error {
@@ -536,7 +563,7 @@ func (r *dateTimeReader) finish() (dateTime, error) {
 		}
 	} else if len(r.loose) > 0 {
 		// A lone number of up to two digits would be a month.
-		if l := r.loose[0]; !dt.hasDate && l.digits <= 2 && (l.value < 1 || l.value > 12) {
+		if l := r.loose[0]; r.typ.Kind != Time && !dt.hasDate && l.digits <= 2 && (l.value < 1 || l.value > 12) {
 			return *dt, r.outOfRange()
 		}
 		return *dt, r.bad()

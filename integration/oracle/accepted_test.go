@@ -53,6 +53,8 @@ func TestCompare(t *testing.T) {
 		{"float far", rows("DOUBLE", "0.31"), rows("DOUBLE", "0.3"), true, OtherRows},
 		{"interval", rows("INTERVAL", "1 day"), rows("INTERVAL", "24:00:00"), false, OtherText},
 		{"json", rows("TEXT", `{"a":1,"b":2}`), rows("TEXT", `{"b": 2, "a": 1}`), false, OtherText},
+		{"order of equal values", rows("DECIMAL", "1.0", "1.00", "2"), rows("DECIMAL", "1.00", "1.0", "2"), true, ""},
+		{"order of other spellings", rows("DECIMAL", "1.0", "1.0", "2"), rows("DECIMAL", "1.00", "1.0", "2"), true, OtherText},
 		{"type", rows("INT", "1"), rows("BIGINT", "1"), false, OtherTypes},
 		{"count", rows("INT", "1"), rows("INT"), false, OtherCount},
 		{"both fail", fails("22012"), fails("22012"), false, ""},
@@ -112,5 +114,22 @@ func TestCompareValues(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestUnstableNumbers(t *testing.T) {
+	answer := func(id, noise string) engine.Result {
+		return engine.Result{Types: []string{"INT", "DOUBLE"}, Rows: []engine.Row{{{Text: id}, {Text: noise}}}}
+	}
+	d := &Difference{Kind: OtherRows, Ours: answer("1", "2e-9"), Theirs: answer("1", "5e-7")}
+	if !provesUnstable(d, []engine.Result{answer("1", "5e-7"), answer("1", "-4e-8")}) {
+		t.Error("numbers that change with the plan are no noise")
+	}
+	if provesUnstable(d, []engine.Result{answer("1", "5e-7")}) {
+		t.Error("a number that every plan gives is noise")
+	}
+	d.Ours = answer("2", "2e-9")
+	if provesUnstable(d, []engine.Result{answer("1", "-4e-8")}) {
+		t.Error("noise hides the difference beside it")
 	}
 }

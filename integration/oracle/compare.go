@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -101,6 +102,9 @@ func compareRows(ours, theirs engine.Result, ordered bool) Kind {
 		case sameRows(a, b, theirs.Types, limited):
 			return OtherPrecision
 		case sameRows(a, b, theirs.Types, loosely):
+			if sameRows(written(a), written(b), theirs.Types, exactly) {
+				return "" // 1.0 and 1.00 are equal: either may come first
+			}
 			return OtherText
 		}
 	}
@@ -296,6 +300,13 @@ func sorted(rows []engine.Row, types []string) []engine.Row {
 	for i, k := range ks {
 		out[i] = k.row
 	}
+	return out
+}
+
+// written are the rows in the order of their texts.
+func written(rows []engine.Row) []engine.Row {
+	out := slices.Clone(rows)
+	slices.SortStableFunc(out, func(a, b engine.Row) int { return strings.Compare(a.String(), b.String()) })
 	return out
 }
 

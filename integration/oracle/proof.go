@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/integration/oracle/engine"
 	"github.com/kalamdb/kalamdb/integration/oracle/query"
 )
@@ -19,6 +20,18 @@ const (
 	// whilePlanning: PostgreSQL computes a constant expression while it plans
 	// and fails, before it knows whether any row needs the value.
 	whilePlanning = "proven: PostgreSQL fails while planning"
+	// notNeeded: PostgreSQL fails at the value of an expression that the answer
+	// does not need. Whichever value stands in its place, PostgreSQL gives
+	// KalamDB's answer; its manual says in 4.2.14 that what need not be
+	// evaluated may be left out or not.
+	notNeeded = "proven: PostgreSQL fails at a value that the answer does not need"
+	// unstable: the floating point numbers that differ are noise: PostgreSQL's
+	// own change when another plan adds them up in another order.
+	unstable = "proven: PostgreSQL's own numbers change with the plan"
+	// tooManyDigits: a number has more digits before its point than a DECIMAL:
+	// PostgreSQL gives one in its answer, or fails as KalamDB does when a
+	// numeric expression is cast to numeric(38,0).
+	tooManyDigits = "proven: DECIMAL has 38 digits"
 	// twoFaults: the statement has two faults. With one piece taken out both
 	// sides refuse it as KalamDB did, with another piece taken out both refuse
 	// it as the other did.
@@ -81,6 +94,7 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 		}
 	}
 	if d.Kind != OtherState || dataError(d.Ours.Err) && dataError(d.Theirs.Err) {
+		var others []engine.Result
 		for _, settings := range plans {
 			other := pg.ExecPlanned(ctx, settings, sql)
 			if other.Err != nil && other.Err.State == "57014" {
@@ -89,9 +103,92 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 			if compare(d.Ours, other, q.Ordered) == "" {
 				return otherPlan
 			}
+			others = append(others, other)
+		}
+		if (d.Kind == OtherRows || d.Kind == OtherDigits) && provesUnstable(d, others) {
+			return unstable
 		}
 	}
+	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) && s.provesNotNeeded(ctx, q, d) {
+		return notNeeded
+	}
+	if d.Kind == OnlyOursFails && d.Ours.Err.State == "22003" && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesTooManyDigits(ctx, q, d) {
+		return tooManyDigits
+	}
 	return ""
+}
+
+// provesTooManyDigits looks for a number that no DECIMAL holds, in PostgreSQL's
+// answer and in the statement.
+func (s *session) provesTooManyDigits(ctx context.Context, q *query.Query, d *Difference) bool {
+	for _, row := range d.Theirs.Rows {
+		for i, c := range row {
+			whole, _, _ := strings.Cut(strings.TrimPrefix(c.Text, "-"), ".")
+			if d.Theirs.Types[i] == "DECIMAL" && len(whole) > decimal.MaxDigits {
+				return true
+			}
+		}
+	}
+	proven, tries := false, mostPieces
+	q.Root.Cast(query.Numeric, "numeric(38,0)", func() bool {
+		r := s.theirs.Exec(ctx, q.Root.String())
+		proven = r.Err != nil && r.Err.State == "22003" && strings.Contains(r.Err.Message, "numeric field overflow")
+		tries--
+		return !proven && tries > 0
+	})
+	return proven
+}
+
+// provesNotNeeded puts other values in the place of each expression. All of
+// them must make PostgreSQL give the answer.
+func (s *session) provesNotNeeded(ctx context.Context, q *query.Query, d *Difference) bool {
+	proven, tries := false, mostPieces
+	q.Root.Instead(func(put func() bool) bool {
+		tried := 0
+		for tried >= 0 && put() {
+			tries--
+			if tried++; compare(d.Ours, s.theirs.Exec(ctx, q.Root.String()), q.Ordered) != "" {
+				tried = -1
+			}
+		}
+		proven = tried > 0
+		return !proven && tries > 0
+	})
+	return proven
+}
+
+// provesUnstable leaves out the columns of floating point numbers in which
+// PostgreSQL's answers with several plans differ.
+func provesUnstable(d *Difference, others []engine.Result) bool {
+	blank := map[int]bool{}
+	for c, typ := range d.Theirs.Types {
+		if typ != "DOUBLE" && typ != "FLOAT" {
+			continue
+		}
+		only := func(r engine.Result) engine.Result { return columns(r, func(i int) bool { return i == c }) }
+		for _, other := range others {
+			if other.Err == nil && len(other.Types) == len(d.Theirs.Types) && compare(only(other), only(d.Theirs), false) == OtherRows {
+				blank[c] = true
+			}
+		}
+	}
+	rest := func(r engine.Result) engine.Result { return columns(r, func(i int) bool { return !blank[i] }) }
+	return len(blank) > 0 && compare(rest(d.Ours), rest(d.Theirs), false) == ""
+}
+
+// columns is an answer with the columns to keep, its other values NULL.
+func columns(r engine.Result, keep func(int) bool) engine.Result {
+	out := engine.Result{Columns: r.Columns, Types: r.Types, Affected: r.Affected}
+	for _, row := range r.Rows {
+		part := make(engine.Row, len(row))
+		for i, c := range row {
+			if part[i] = (engine.Cell{Null: true}); keep(i) {
+				part[i] = c
+			}
+		}
+		out.Rows = append(out.Rows, part)
+	}
+	return out
 }
 
 // proveChange is prove for a statement that changes a table, which both sides

@@ -284,10 +284,17 @@ func (b *binder) group(s *ast.Select, sc *scope, g *grouping) (plan.Node, rewrit
 		}
 		top = p
 	}
-	rw := func(e expr.Expr) (expr.Expr, error) {
-		e = expr.Replace(e, func(e expr.Expr) expr.Expr {
+	// A constant is NULL in the grouping sets without it where it stands alone,
+	// and itself within another expression, as in PostgreSQL.
+	constant := make([]bool, len(g.exprs))
+	for i, ge := range g.exprs {
+		_, constant[i] = expr.AsConst(expr.Fold(ge))
+		constant[i] = constant[i] && g.sets != nil
+	}
+	rw := func(whole expr.Expr) (expr.Expr, error) {
+		e := expr.Replace(whole, func(e expr.Expr) expr.Expr {
 			for i, ge := range g.exprs {
-				if plan.Equal(ge, e) {
+				if plan.Equal(ge, e) && (!constant[i] || e == whole) {
 					return b.col(outIDs[i])
 				}
 			}

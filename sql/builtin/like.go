@@ -13,6 +13,30 @@ import (
 // several goroutines.
 type Matcher func(s string) bool
 
+// Pattern is a compiled LIKE, ILIKE or SIMILAR TO pattern. It may be used from
+// several goroutines.
+type Pattern struct {
+	match Matcher
+	// open, when there is one, tells of which texts the end of a LIKE pattern
+	// that stops in the middle of an escape is reached: those are an error,
+	// and no others match.
+	open Matcher
+}
+
+// Match tells whether a text matches.
+func (p *Pattern) Match(s string) (bool, error) {
+	if p.open != nil {
+		if p.open(s) {
+			return false, dberr.New(dberr.InvalidSQL, "LIKE pattern must not end with escape character").WithState("22025")
+		}
+		return false, nil
+	}
+	return p.match(s), nil
+}
+
+// Certain gives the matcher of a pattern that no text is an error for.
+func (p *Pattern) Certain() (m Matcher, ok bool) { return p.match, p.open == nil }
+
 // likeToken is one element of a LIKE pattern.
 type likeToken struct {
 	any bool // %
@@ -23,7 +47,7 @@ type likeToken struct {
 // CompileLike compiles a LIKE pattern (fold: ILIKE) with the escape character,
 // "" for none. Patterns without wildcards inside become comparisons of
 // prefix, suffix or content.
-func CompileLike(pattern, escape string, fold bool) (Matcher, error) {
+func CompileLike(pattern, escape string, fold bool) (*Pattern, error) {
 	if escape != "" && utf8.RuneCountInString(escape) != 1 {
 		return nil, dberr.New(dberr.InvalidSQL, "invalid escape string").WithState("22019").
 			WithHint("Escape string must be empty or one character.")
@@ -31,18 +55,22 @@ func CompileLike(pattern, escape string, fold bool) (Matcher, error) {
 	if fold {
 		pattern, escape = foldCase(pattern), foldCase(escape)
 	}
-	toks, ok := likeTokens(pattern, escape)
-	if !ok {
-		return func(string) bool { return false }, nil
+	toks, whole := likeTokens(pattern, escape)
+	if !whole {
+		toks = append(toks, likeToken{one: true}, likeToken{any: true})
 	}
 	m := likeMatcher(toks)
 	if fold {
+		inner := m
+		m = func(s string) bool { return inner(foldCase(s)) }
 		if len(toks) == 3 && toks[0].any && toks[2].any && !toks[1].one && isASCII(toks[1].lit) {
-			return containsFold(toks[1].lit), nil
+			m = containsFold(toks[1].lit)
 		}
-		return func(s string) bool { return m(foldCase(s)) }, nil
 	}
-	return m, nil
+	if !whole {
+		return &Pattern{open: m}, nil
+	}
+	return &Pattern{match: m}, nil
 }
 
 // foldCase is how ILIKE sees a text.
@@ -90,9 +118,9 @@ func equalFoldASCII(s, lower string) bool {
 	return true
 }
 
-// likeTokens takes a pattern apart. ok is false when it ends with the escape
-// character: nothing matches it then.
-func likeTokens(pattern, escape string) (toks []likeToken, ok bool) {
+// likeTokens takes a pattern apart. whole is false when it ends with the escape
+// character; the tokens are those before it then.
+func likeTokens(pattern, escape string) (toks []likeToken, whole bool) {
 	var lit strings.Builder
 	flush := func() {
 		if lit.Len() > 0 {
@@ -107,7 +135,8 @@ func likeTokens(pattern, escape string) (toks []likeToken, ok bool) {
 		switch {
 		case c == escape && escape != "":
 			if i >= len(pattern) {
-				return nil, false
+				flush()
+				return toks, false
 			}
 			_, size = utf8.DecodeRuneInString(pattern[i:])
 			lit.WriteString(pattern[i : i+size])
@@ -212,12 +241,12 @@ func matchTokens(toks []likeToken, s string) bool {
 
 // CompileSimilar compiles a SIMILAR TO pattern, SQL's mixture of LIKE and
 // regular expressions.
-func CompileSimilar(pattern, escape string) (Matcher, error) {
+func CompileSimilar(pattern, escape string) (*Pattern, error) {
 	re, err := similarRegexp(pattern, escape)
 	if err != nil {
 		return nil, err
 	}
-	return re.MatchString, nil
+	return &Pattern{match: re.MatchString}, nil
 }
 
 func similarRegexp(pattern, escape string) (*regexp.Regexp, error) {

@@ -109,7 +109,7 @@ func init() {
 	input := "input is out of range"
 	domain("sqrt(double) double", "Gives the square root.", math.Sqrt, notNegative, "cannot take square root of a negative number", "2201F")
 	domain("cbrt(double) double", "Gives the cube root.", math.Cbrt, anything, "", "")
-	domain("exp(double) double", "Raises e to a power.", math.Exp, anything, "", "")
+	domain("exp(double) double", "Raises e to a power.", exp, anything, "", "")
 	logMsg := "cannot take logarithm of zero or a negative number"
 	domain("ln(double) double", "Gives the natural logarithm.", math.Log, positive, logMsg, "2201E")
 	domain("log(double) double; log10(double) double", "Gives the logarithm to base 10.", math.Log10, positive, logMsg, "2201E")

@@ -1,7 +1,9 @@
 package builtin
 
 import (
+	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -18,21 +20,12 @@ func init() {
 		if err != nil {
 			return sqltype.NullOf(sqltype.Text), err
 		}
-		text, err := numberToChar(d, false, a[1].Str())
+		text, err := numberToChar(d.Big(), int(d.Scale()), a[1].Str())
 		return sqltype.NewText(text), err
 	}
 	s.def("to_char(int, text) text; to_char(bigint, text) text; to_char(decimal, text) text", doc, write)
 	s.def("to_char(double, text) text", doc, func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
-		if x := a[0].Float(); math.IsNaN(x) || math.IsInf(x, 0) {
-			f, err := parseNumberFormat(a[1].Str())
-			return sqltype.NewText(f.write("", "", x < 0, true)), err
-		}
-		d, err := roundedFloat(a[0], a[1].Str())
-		if err != nil {
-			return sqltype.NullOf(sqltype.Text), err
-		}
-		// A floating point number keeps its sign when it rounds to zero.
-		text, err := numberToChar(d, math.Signbit(a[0].Float()), a[1].Str())
+		text, err := floatToChar(a[0].Float(), a[1].Str())
 		return sqltype.NewText(text), err
 	})
 	s.def("to_number(text, text) decimal", "Reads a number that was written by a template.", toNumber)
@@ -53,23 +46,78 @@ type numberFormat struct {
 	lastZero int
 	// shift is how many places V moves the point to the right.
 	shift int
+	// digits is how many digits behind the point there are: post, or less.
+	digits int
 	// roman and scientific templates write the number in a way of their own.
 	roman, scientific bool
 }
 
-// roundedFloat rounds a floating point number to the template's places. It is
-// the exact binary value that is rounded, halves to even, as C's printf does.
-func roundedFloat(v sqltype.Value, tmpl string) (decimal.Decimal, error) {
+// floatDigits is how many digits of a floating point number are written.
+const floatDigits = 15
+
+// floatToChar writes a floating point number by a template. It is the exact
+// binary value that is rounded, halves to even, as C's printf does; where the
+// digits end, the text does. A number keeps its sign when it rounds to zero.
+func floatToChar(x float64, tmpl string) (string, error) {
 	f, err := parseNumberFormat(tmpl)
-	x := v.Float()
-	if err != nil || f.shift > 0 || f.scientific || math.IsNaN(x) || math.Abs(x) >= 1e15 {
-		return toDecimal(v)
-	}
-	d, err := decimal.Parse(strconv.FormatFloat(x, 'f', min(f.post, 15), 64))
 	if err != nil {
-		return d, decimalErr(err)
+		return "", err
 	}
-	return d, nil
+	neg := math.Signbit(x)
+	switch {
+	case f.roman:
+		b, scale, err := floatParts(math.RoundToEven(x))
+		if err != nil {
+			return "", err
+		}
+		return f.writeRoman(b, scale), nil
+	case f.scientific && (math.IsNaN(x) || math.IsInf(x, 0)):
+		return " " + strings.Repeat("#", f.pre) + "." + strings.Repeat("#", f.post+4), nil
+	case f.scientific:
+		b, scale, err := floatParts(x)
+		if err != nil {
+			return "", err
+		}
+		return scientific(b, scale, f.post), nil
+	case math.IsNaN(x):
+		return f.writeWord("NaN", false), nil
+	case math.IsInf(x, 0):
+		return f.writeWord("Infinity", neg), nil
+	}
+	if f.shift > 0 {
+		x *= math.Pow10(f.shift)
+	}
+	places := min(f.post, max(floatDigits-len(strconv.FormatFloat(math.Abs(x), 'f', 0, 64)), 0))
+	whole, frac, _ := strings.Cut(strconv.FormatFloat(math.Abs(x), 'f', places, 64), ".")
+	f.digits = places
+	if whole == "0" && (f.pre == 0 || f.post > 0) {
+		whole = ""
+	}
+	return f.write(whole, frac, neg, len(whole) > f.pre), nil
+}
+
+// writeWord puts a word in the place of the digits, if they have room for it.
+func (f *numberFormat) writeWord(word string, neg bool) string {
+	if f.pre < len(word) {
+		return f.write("", "", neg, true)
+	}
+	f.digits = 0
+	return f.write(word, "", neg, false)
+}
+
+// floatParts is a floating point number as b / 10^scale.
+func floatParts(x float64) (b *big.Int, scale int, err error) {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return new(big.Int), 0, nil
+	}
+	text, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', floatDigits-1, 64), "e")
+	whole, frac, _ := strings.Cut(text, ".")
+	b, ok := new(big.Int).SetString(whole+frac, 10)
+	power, err := strconv.Atoi(exponent)
+	if err != nil || !ok {
+		return nil, 0, fmt.Errorf("take apart the number %s", text)
+	}
+	return b, len(frac) - power, nil
 }
 
 // misplaced is the fault of a template that has a pattern where what stands
@@ -211,6 +259,7 @@ func parseNumberFormat(tmpl string) (numberFormat, error) {
 	if !f.zeros {
 		f.first = f.pre
 	}
+	f.digits = f.post
 	return f, nil
 }
 
@@ -224,8 +273,8 @@ func mixedShift() error {
 	return dberr.New(dberr.InvalidSQL, `cannot use "V" and decimal point together`).WithState("42601")
 }
 
-// numberToChar writes a number by a template; minus gives zero a sign, too.
-func numberToChar(d decimal.Decimal, minus bool, tmpl string) (string, error) {
+// numberToChar writes the number b / 10^scale by a template.
+func numberToChar(b *big.Int, scale int, tmpl string) (string, error) {
 	if len(tmpl) > 256 {
 		return "", invalidArg("a number's template is longer than 256 characters")
 	}
@@ -235,34 +284,39 @@ func numberToChar(d decimal.Decimal, minus bool, tmpl string) (string, error) {
 	}
 	switch {
 	case f.roman:
-		return f.writeRoman(d)
+		return f.writeRoman(b, scale), nil
 	case f.scientific:
-		return scientific(d, f.post), nil
+		return scientific(b, scale, f.post), nil
 	}
-	if f.shift > 0 {
-		ten, err := decimal.Parse("1" + strings.Repeat("0", min(f.shift, decimal.MaxScale)))
-		if err == nil {
-			d, err = d.Mul(ten)
-		}
-		if err != nil {
-			return "", decimalErr(err)
-		}
-	}
-	neg := d.Sign() < 0
-	r, err := d.Abs().Rescale(int32(min(f.post, decimal.MaxScale)))
-	if err != nil {
-		return "", decimalErr(err)
-	}
-	neg = neg && r.Sign() != 0 || minus
-	whole, frac, _ := strings.Cut(r.String(), ".")
-	for len(frac) < f.post {
-		frac += "0"
-	}
+	whole, frac := f.places(b, scale, f.post)
+	neg := b.Sign() < 0 && strings.Trim(whole+frac, "0") != ""
 	if whole == "0" && (f.pre == 0 || f.post > 0) {
 		whole = ""
 	}
 	overflow := len(whole) > f.pre
 	return f.write(whole, frac, neg, overflow), nil
+}
+
+// places are the digits of b / 10^scale without its sign, as many behind the
+// point as post says, rounded half up. They may be more than a DECIMAL has.
+func (f *numberFormat) places(b *big.Int, scale, post int) (whole, frac string) {
+	text, scale := strings.TrimPrefix(b.String(), "-"), scale-f.shift
+	if less := scale - post; less > 0 {
+		up := less <= len(text) && text[len(text)-less] >= '5'
+		if text = text[:max(len(text)-less, 0)]; up {
+			text = increment("0" + text)
+		}
+	} else {
+		text += strings.Repeat("0", -less)
+	}
+	if short := post - len(text); short > 0 {
+		text = strings.Repeat("0", short) + text
+	}
+	whole = strings.TrimLeft(text[:len(text)-post], "0")
+	if whole == "" {
+		whole = "0"
+	}
+	return whole, text[len(text)-post:]
 }
 
 // write puts the digits into the template's places. The sign, where the
@@ -324,6 +378,18 @@ func (f *numberFormat) write(whole, frac string, neg, overflow bool) string {
 				at++
 				continue
 			}
+			if f.digits < f.post && fracAt == f.digits {
+				// The digits end, and the text with them.
+				switch {
+				case fracAt > 0 && f.signed && !f.signLeads:
+					b.WriteString(sign)
+				case fracAt > 0 && f.bracket && neg:
+					b.WriteByte('>')
+				case fracAt > 0 && f.bracket:
+					blank()
+				}
+				return b.String()
+			}
 			if fracAt < shown {
 				if overflow {
 					b.WriteByte('#')
@@ -333,6 +399,9 @@ func (f *numberFormat) write(whole, frac string, neg, overflow bool) string {
 			}
 			fracAt++
 		case ".":
+			if f.digits == 0 && f.post > 0 && !overflow {
+				return b.String()
+			}
 			start()
 			b.WriteByte('.')
 		case ",":

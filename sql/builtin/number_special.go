@@ -2,10 +2,9 @@ package builtin
 
 import (
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
-
-	"github.com/kalamdb/kalamdb/commons/decimal"
 )
 
 // maxRoman is the largest number with a Roman numeral, and romanWidth the
@@ -26,48 +25,45 @@ var romans = []struct {
 // writeRoman writes RN templates: the numeral, right-aligned unless FM says
 // otherwise, and the template's quoted texts. A number without a numeral is a
 // row of #, as in PostgreSQL.
-func (f *numberFormat) writeRoman(d decimal.Decimal) (string, error) {
-	whole, err := d.Rescale(0)
-	if err != nil {
-		return "", decimalErr(err)
-	}
+func (f *numberFormat) writeRoman(b *big.Int, scale int) string {
 	text := strings.Repeat("#", romanWidth)
-	if n, ok := whole.Int64(); ok && n >= 1 && n <= maxRoman {
-		var b strings.Builder
+	whole, _ := f.places(b, scale, 0)
+	if n, err := strconv.ParseInt(whole, 10, 64); err == nil && b.Sign() > 0 && n >= 1 && n <= maxRoman {
+		var numeral strings.Builder
 		for _, r := range romans {
 			for ; n >= r.value; n -= r.value {
-				b.WriteString(r.text)
+				numeral.WriteString(r.text)
 			}
 		}
-		text = b.String()
+		text = numeral.String()
 	}
 	if !f.fill {
 		text = fmt.Sprintf("%*s", romanWidth, text)
 	}
-	var b strings.Builder
+	var out strings.Builder
 	for _, t := range f.tokens {
 		switch {
 		case t == "RN":
-			b.WriteString(text)
+			out.WriteString(text)
 		case strings.EqualFold(t, "RN"):
-			b.WriteString(strings.ToLower(text))
+			out.WriteString(strings.ToLower(text))
 		case t[0] == '"':
-			b.WriteString(t[1:])
+			out.WriteString(t[1:])
 		}
 	}
-	return b.String(), nil
+	return out.String()
 }
 
-// scientific writes a number as one digit, a point, post digits and an
+// scientific writes b / 10^scale as one digit, a point, post digits and an
 // exponent of two digits or more, led by a space or a minus.
-func scientific(d decimal.Decimal, post int) string {
+func scientific(b *big.Int, scale, post int) string {
 	sign := " "
-	if d.Sign() < 0 {
+	if b.Sign() < 0 {
 		sign = "-"
 	}
-	digits := d.Abs().Big().String()
-	exponent := len(digits) - 1 - int(d.Scale())
-	if d.Sign() == 0 {
+	digits := strings.TrimPrefix(b.String(), "-")
+	exponent := len(digits) - 1 - scale
+	if b.Sign() == 0 {
 		digits, exponent = "0", 0
 	}
 	if len(digits) > post+1 {

@@ -3,6 +3,7 @@ package builtin
 import (
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -99,15 +100,44 @@ func Regexp(pattern, flags string) (*regexp.Regexp, error) {
 	if literal {
 		return compileRegexp(prefix + regexp.QuoteMeta(pattern))
 	}
-	return compileRegexp(prefix + translateRegexp(pattern, extended))
+	translated, err := translateRegexp(pattern, extended)
+	if err != nil {
+		return nil, err
+	}
+	return compileRegexp(prefix + translated)
+}
+
+// repetition is what may follow a brace that a digit follows, with the numbers
+// of repetitions.
+var repetition = regexp.MustCompile(`^\{([0-9]+)(?:,([0-9]*))?\}`)
+
+// maxRepeat is PostgreSQL's bound of the number of repetitions.
+const maxRepeat = 255
+
+// checkRepetition refuses a brace at the start of p that begins a number of
+// repetitions and gives none. Go takes it as it stands then.
+func checkRepetition(p string) error {
+	if len(p) < 2 || p[1] < '0' || p[1] > '9' {
+		return nil
+	}
+	m := repetition.FindStringSubmatch(p)
+	ok := m != nil
+	for i := 1; ok && i < len(m); i++ {
+		n, err := strconv.Atoi(m[i])
+		ok = m[i] == "" || err == nil && n <= maxRepeat
+	}
+	if !ok {
+		return dberr.New(dberr.InvalidSQL, "invalid regular expression: invalid repetition count(s)").WithState("2201B")
+	}
+	return nil
 }
 
 // translateRegexp rewrites what PostgreSQL spells otherwise than Go: \y \m \M
 // for word boundaries, \Z for the end, and the classes and comments of the
 // expanded syntax.
-func translateRegexp(p string, extended bool) string {
-	if !extended && !strings.ContainsAny(p, `\[`) {
-		return p
+func translateRegexp(p string, extended bool) (string, error) {
+	if !extended && !strings.ContainsAny(p, `\[{`) {
+		return p, nil
 	}
 	var b strings.Builder
 	inClass := false
@@ -184,11 +214,16 @@ func translateRegexp(p string, extended bool) string {
 			for i+1 < len(p) && p[i+1] != '\n' {
 				i++
 			}
+		case c == '{':
+			if err := checkRepetition(p[i:]); err != nil {
+				return "", err
+			}
+			b.WriteByte(c)
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return b.String()
+	return b.String(), nil
 }
 
 // unicodeEscapes are the escapes of classes in PostgreSQL's meaning, as what

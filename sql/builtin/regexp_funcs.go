@@ -30,7 +30,8 @@ func init() {
 			if err != nil {
 				return sqltype.Value{}, err
 			}
-			return sqltype.NewBool(m(a[0].Str()) == want), nil
+			hit, err := m.Match(a[0].Str())
+			return sqltype.NewBool(hit == want), err
 		})
 	}
 	like("~~", false, true, "Tells whether a text matches a LIKE pattern.")
@@ -284,7 +285,10 @@ func substringSimilar(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 			return sqltype.Value{}, dberr.New(dberr.InvalidSQL, "SQL regular expression may not contain more than two escape-double-quote separators").WithState("2200C")
 		}
 		m, err := CompileSimilar(a[1].Str(), a[2].Str())
-		if err != nil || !m(a[0].Str()) {
+		if err != nil {
+			return sqltype.NullOf(sqltype.Text), err
+		}
+		if hit, err := m.Match(a[0].Str()); err != nil || !hit {
 			return sqltype.NullOf(sqltype.Text), err
 		}
 		return a[0], nil

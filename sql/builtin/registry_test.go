@@ -226,14 +226,23 @@ func TestLike(t *testing.T) {
 		{"%", "", true}, {"%%", "abc", true}, {"_%_", "a", false}, {"_%_", "ab", true}, {"%_", "日", true}, {"a%b%c", "aXbYc", true}, {"a%b%c", "aXbY", false},
 		{"%ab%ab", "abab", true}, {"%ab%ab", "ab", false}, {"%aab", "aaab", true}, {"%a_b", "aaXb", true}, {"_", "", false}, {"__", "日本", true}, {"abc%", "ab", false},
 		{`\%`, "%", true}, {`\_`, "a", false}, {`a\\b`, `a\b`, true}, {"%b_d%", "abbcde", true}, {"%b_d%", "abcde", true}, {"%_%_%", "ab", true}, {"%a%a%a%", "aaa", true}, {"%a%a%a%", "aa", false}, {`a\`, "a", false}, {`\`, "", false},
+		{`a\`, "b", false}, {`%a\`, "ba", false}, {`_\`, "日", false}, {`%\`, "", false},
 	} {
-		m, err := builtin.CompileLike(tt.pattern, `\`, false)
-		if err != nil || m(tt.text) != tt.want {
-			t.Errorf("%q LIKE %q: %v, want %v", tt.text, tt.pattern, !tt.want, tt.want)
+		if got, err := like(t, tt.pattern, tt.text, false); err != nil || got != tt.want {
+			t.Errorf("%q LIKE %q: %v, %v, want %v", tt.text, tt.pattern, got, err, tt.want)
 		}
-		f, err := builtin.CompileLike(strings.ToUpper(tt.pattern), `\`, true)
-		if err != nil || f(tt.text) != tt.want {
-			t.Errorf("%q ILIKE %q: %v, want %v", tt.text, strings.ToUpper(tt.pattern), !tt.want, tt.want)
+		if got, err := like(t, strings.ToUpper(tt.pattern), tt.text, true); err != nil || got != tt.want {
+			t.Errorf("%q ILIKE %q: %v, %v, want %v", tt.text, strings.ToUpper(tt.pattern), got, err, tt.want)
+		}
+	}
+	// The end of a pattern that stops within an escape is an error for the
+	// texts that come to it.
+	for _, tt := range []struct{ pattern, text string }{{`\`, "a"}, {`a\`, "ab"}, {`%\`, "a"}, {`%b\`, "abba"}, {`a_\`, "aäb"}} {
+		for _, fold := range []bool{false, true} {
+			_, err := like(t, tt.pattern, tt.text, fold)
+			if d, ok := dberr.As(err); !ok || d.State() != "22025" {
+				t.Errorf("%q LIKE %q, fold %v: %v", tt.text, tt.pattern, fold, err)
+			}
 		}
 	}
 	if _, err := builtin.CompileLike("a", "ab", false); err == nil {
@@ -244,7 +253,18 @@ func TestLike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m(strings.Repeat("ab", 50_000) + "!")
+	if hit, err := m.Match(strings.Repeat("ab", 50_000) + "!"); hit || err != nil {
+		t.Errorf("many wildcards: %v, %v", hit, err)
+	}
+}
+
+func like(t *testing.T, pattern, text string, fold bool) (bool, error) {
+	t.Helper()
+	p, err := builtin.CompileLike(pattern, `\`, fold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Match(text)
 }
 
 // FuzzLike holds the matcher to the regular expression of the same meaning.
@@ -255,13 +275,13 @@ func FuzzLike(f *testing.F) {
 		if strings.ContainsAny(pattern, `\`) || !utf8.ValidString(pattern) || !utf8.ValidString(text) || len(pattern) > 30 {
 			return
 		}
-		m, err := builtin.CompileLike(pattern, `\`, false)
+		got, err := like(t, pattern, text, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		re := regexp.MustCompile(`(?s)^` + strings.NewReplacer("%", ".*", "_", ".").Replace(regexp.QuoteMeta(pattern)) + `$`)
-		if m(text) != re.MatchString(text) {
-			t.Errorf("%q LIKE %q: %v", text, pattern, m(text))
+		if got != re.MatchString(text) {
+			t.Errorf("%q LIKE %q: %v", text, pattern, got)
 		}
 	})
 }

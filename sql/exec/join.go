@@ -127,6 +127,8 @@ type joinOp struct {
 	built bool
 	// empty says that there is nothing to join, so that there is no table.
 	empty bool
+	// failed says that the side that is looked up has failed.
+	failed bool
 	*joinTable
 	// shared says that the table is another operator's.
 	shared bool

@@ -35,11 +35,22 @@ func (o *joinOp) prepare(ctx context.Context) error {
 		return nil
 	}
 	o.built = true
-	return o.build(ctx)
+	err := o.build(ctx)
+	if err == nil || o.n.kind == plan.Full || o.failed || ctx.Err() != nil {
+		return err
+	}
+	// The side that is stored fails, but without rows of the other side
+	// nothing of it is needed.
+	if b, other := o.left.Next(ctx); b != nil || other != nil {
+		return err
+	}
+	o.empty = true
+	return nil
 }
 
 func (o *joinOp) build(ctx context.Context) error {
 	if err := o.limitScan(ctx); err != nil {
+		o.failed = true
 		return err
 	}
 	if o.limited != nil {

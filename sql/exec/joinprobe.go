@@ -66,7 +66,8 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 	o.hit = resize(o.hit, n)
 	o.nulls = resize(o.nulls, n)
 	o.probeKey = resize(o.probeKey, n)
-	if len(o.leftEval) == 0 {
+	if len(o.leftEval) == 0 || o.rows == 0 {
+		// Without right rows the left keys say nothing, and may fail.
 		for i := range o.probeKey {
 			o.probeKey[i] = keyState(min(1, len(o.refs)))
 		}

@@ -32,8 +32,15 @@ func (o *joinOp) peek(ctx context.Context) (empty bool, err error) {
 		}
 	}
 	b, err := o.left.Next(ctx)
+	o.failed = err != nil
+	if o.failed && o.n.kind == plan.Inner && ctx.Err() == nil {
+		// Nothing of what fails is needed when the other side has no rows.
+		if b, other := o.right.Next(ctx); b == nil && other == nil {
+			return true, nil
+		}
+	}
 	if b == nil || err != nil {
-		return b == nil, err
+		return err == nil, err
 	}
 	o.left = &peekedOp{first: b, rest: o.left}
 	return false, nil

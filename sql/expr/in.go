@@ -279,7 +279,8 @@ func (c *compiler) quantified(e *QuantifiedExpr) node {
 			if err != nil {
 				return false, err
 			}
-			return p.match(a.Str()) != not, nil
+			hit, err := p.Match(a.Str())
+			return hit != not, err
 		}
 	default:
 		op := e.Op

@@ -7,30 +7,17 @@ import (
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
-// pattern is a compiled LIKE, ILIKE or SIMILAR TO pattern.
-type pattern struct{ match func(s string) bool }
-
-func compilePattern(kind ast.LikeKind, text, escape string) (*pattern, error) {
-	var (
-		m   builtin.Matcher
-		err error
-	)
-	switch kind {
-	case ast.SimilarTo:
-		m, err = builtin.CompileSimilar(text, escape)
-	default:
-		m, err = builtin.CompileLike(text, escape, kind == ast.ILike)
+func compilePattern(kind ast.LikeKind, text, escape string) (*builtin.Pattern, error) {
+	if kind == ast.SimilarTo {
+		return builtin.CompileSimilar(text, escape)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &pattern{match: m}, nil
+	return builtin.CompileLike(text, escape, kind == ast.ILike)
 }
 
 // pattern compiles a pattern, or gives the one compiled last when the text is
 // the same: a pattern that is a parameter is compiled once an execution.
-func (m *scratch) pattern(kind ast.LikeKind, text, escape string) (*pattern, error) {
-	if p, ok := m.cache.(*pattern); ok && m.key == text && m.escape == escape {
+func (m *scratch) pattern(kind ast.LikeKind, text, escape string) (*builtin.Pattern, error) {
+	if p, ok := m.cache.(*builtin.Pattern); ok && m.key == text && m.escape == escape {
 		return p, nil
 	}
 	p, err := compilePattern(kind, text, escape)
@@ -48,7 +35,7 @@ type likeNode struct {
 	kind               ast.LikeKind
 	not                bool
 	// fixed is the compiled constant pattern, if it is one.
-	fixed *pattern
+	fixed *builtin.Pattern
 	slot  int
 }
 
@@ -77,7 +64,13 @@ func (n *likeNode) one(ev *Eval, x, p, esc sqltype.Value) (sqltype.Value, error)
 	if err != nil {
 		return sqltype.Value{}, err
 	}
-	return sqltype.NewBool(c.match(x.Str()) != n.not), nil
+	return n.test(c, x)
+}
+
+// test is the result for a text that is not NULL.
+func (n *likeNode) test(p *builtin.Pattern, x sqltype.Value) (sqltype.Value, error) {
+	hit, err := p.Match(x.Str())
+	return sqltype.NewBool(hit != n.not), err
 }
 
 var defaultEscape = sqltype.NewText("\\")
@@ -91,7 +84,7 @@ func (n *likeNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 		if x.IsNull() {
 			return sqltype.NullOf(sqltype.Boolean), nil
 		}
-		return sqltype.NewBool(n.fixed.match(x.Str()) != n.not), nil
+		return n.test(n.fixed, x)
 	}
 	p, err := n.pattern.row(ev, row)
 	if err != nil {
@@ -108,7 +101,7 @@ func (n *likeNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 
 // prepare evaluates the operands; p is set when one pattern stands for all
 // rows.
-func (n *likeNode) prepare(ev *Eval, in *vector.Batch, sel []int32) (x, pat, esc *vector.Vector, p *pattern, err error) {
+func (n *likeNode) prepare(ev *Eval, in *vector.Batch, sel []int32) (x, pat, esc *vector.Vector, p *builtin.Pattern, err error) {
 	if x, err = n.x.vec(ev, in, sel); err != nil || n.fixed != nil {
 		return x, nil, nil, n.fixed, err
 	}
@@ -142,10 +135,19 @@ func (n *likeNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 			return n.one(ev, x.Value(i), pat.Value(i), esc.Value(i))
 		})
 	}
+	match, certain := p.Certain()
+	if !certain {
+		return m.collect(ev, sqltype.TBoolean, in.Len(), sel, func(i int) (sqltype.Value, error) {
+			if x.IsNull(i) {
+				return sqltype.NullOf(sqltype.Boolean), nil
+			}
+			return n.test(p, x.Value(i))
+		})
+	}
 	if x.Const {
 		v := sqltype.NullOf(sqltype.Boolean)
 		if !x.IsNull(0) {
-			v = sqltype.NewBool(p.match(x.Str(0)) != n.not)
+			v = sqltype.NewBool(match(x.Str(0)) != n.not)
 		}
 		return vector.NewConst(sqltype.TBoolean, v, in.Len()), nil
 	}
@@ -159,7 +161,7 @@ func (n *likeNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector,
 			return nil, err
 		}
 		if x.Valid == nil || x.Valid.Get(int(i)) {
-			out.Bools[i] = p.match(x.Str(int(i))) != n.not
+			out.Bools[i] = match(x.Str(int(i))) != n.not
 		}
 	}
 	return out, nil

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"slices"
 
+	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/plan"
 )
@@ -11,7 +12,19 @@ import (
 // plan, and puts no rows in the place of a part of the plan that a condition
 // without columns leaves none.
 func (o *optimizer) fold(n plan.Node) plan.Node {
+	if w, ok := n.(*plan.With); ok {
+		// Each CTE before those that read it.
+		for _, c := range w.CTEs {
+			if c.In = o.fold(c.In); c.Step != nil {
+				c.Step = o.fold(c.Step)
+			}
+		}
+		return &plan.With{CTEs: w.CTEs, Body: o.fold(w.Body)}
+	}
 	n = mapInputs(n, o.fold)
+	if barren(n) {
+		return nothing(n)
+	}
 	switch n := n.(type) {
 	case *plan.Filter:
 		f := &plan.Filter{In: n.In, Preds: foldConditions(n.Preds)}
@@ -35,12 +48,26 @@ func (o *optimizer) fold(n plan.Node) plan.Node {
 		if isNothing(j.L) && (j.Kind == plan.Left || j.Kind == plan.Single || j.Kind == plan.Mark) {
 			return nothing(n)
 		}
+		if isNothing(j.R) && j.Kind == plan.Mark {
+			return o.rename(j.L, j.L.Columns(), j.MarkCol, expr.Bool(false))
+		}
 		return &j
 	case *plan.Apply:
 		a := *n
 		a.On = foldAll(n.On)
 		if isNothing(a.L) {
 			return nothing(n)
+		}
+		if isNothing(a.R) {
+			switch pass := a.L.Columns(); a.Kind {
+			case plan.ApplyCross:
+				return nothing(n)
+			case plan.ApplyExists, plan.ApplyMark:
+				return o.rename(a.L, pass, a.Col, expr.Bool(false))
+			case plan.ApplyScalar:
+				t := o.st.Types[a.Col]
+				return o.rename(a.L, pass, a.Col, expr.Const(sqltype.NullOf(t.Kind), t))
+			}
 		}
 		return &a
 	case *plan.Values:
@@ -51,6 +78,27 @@ func (o *optimizer) fold(n plan.Node) plan.Node {
 		return v
 	}
 	return n
+}
+
+// barren tells whether a node has no rows because an input has none.
+func barren(n plan.Node) bool {
+	switch n := n.(type) {
+	case *plan.Filter, *plan.Project, *plan.Sort, *plan.Limit, *plan.Distinct, *plan.Window:
+		return isNothing(n.Inputs()[0])
+	case *plan.CTERef:
+		return isNothing(n.CTE.In)
+	case *plan.Aggregate:
+		return len(n.Groups) > 0 && n.Sets == nil && isNothing(n.In)
+	case *plan.SetOp:
+		switch n.Kind {
+		case plan.Union:
+			return isNothing(n.L) && isNothing(n.R)
+		case plan.Intersect:
+			return isNothing(n.L) || isNothing(n.R)
+		}
+		return isNothing(n.L)
+	}
+	return false
 }
 
 func foldAll(list []expr.Expr) []expr.Expr {

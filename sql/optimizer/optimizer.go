@@ -41,8 +41,9 @@ func Optimize(st *plan.Statement, opts Options) (sized bool) {
 // optimize changes a plan of which the columns need are read.
 func (o *optimizer) optimize(n plan.Node, need colSet, opts Options) plan.Node {
 	if !opts.NoPushdown {
-		n = o.fold(n)
 		n = o.inlineCTEs(n)
+		n = o.fold(n)
+		n = o.unread(n, need)
 		n = o.decorrelate(n)
 		n = o.sinkMarks(n)
 		n = o.push(n, nil)
@@ -64,6 +65,9 @@ type optimizer struct {
 	// rows is Options.Rows, sized what Optimize gives.
 	rows  func(*ddl.Table) int64
 	sized bool
+	// early says that the plan is pruned before its joins are settled: they
+	// keep all their columns.
+	early bool
 	// cteRefs are the places that read the CTEs whose columns are pruned.
 	cteRefs map[*plan.CTE][]cteRef
 }

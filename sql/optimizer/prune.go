@@ -4,9 +4,84 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/plan"
 )
+
+// unread leaves out subqueries that nobody reads, before they become joins
+// that would have to be computed.
+func (o *optimizer) unread(n plan.Node, need colSet) plan.Node {
+	found := false
+	plan.Walk(n, func(n plan.Node) {
+		a, ok := n.(*plan.Apply)
+		found = found || ok && (a.Kind >= plan.ApplyScalar || a.Kind == plan.ApplyLeft)
+	})
+	if !found {
+		return n
+	}
+	o.early = true
+	defer func() { o.early = false }()
+	return o.prune(n, need)
+}
+
+// anyNeeded tells whether a column of a node is read.
+func anyNeeded(need colSet, n plan.Node) bool { return slices.ContainsFunc(n.Columns(), need.has) }
+
+// oneMatch tells whether no left row of a join has two matches: a join that
+// adds no columns then adds nothing.
+func oneMatch(j *plan.Join) bool {
+	if oneRow(j.R) {
+		return true
+	}
+	r := j.R
+	for {
+		f, ok := r.(*plan.Filter)
+		if !ok {
+			break
+		}
+		r = f.In
+	}
+	s, ok := r.(*plan.Scan)
+	if !ok || s.IncludeDeleted {
+		return false
+	}
+	key := s.Table.KeyOrdinals()
+	for _, k := range key {
+		at := slices.Index(s.Ordinals, k)
+		if at < 0 || !slices.ContainsFunc(j.On, func(e expr.Expr) bool { return fixes(e, s.Cols[at], s.Cols) }) {
+			return false
+		}
+	}
+	return len(key) > 0
+}
+
+// fixes tells whether a condition is true for one value of a column at most,
+// given columns other than cols.
+func fixes(e expr.Expr, col int, cols []int) bool {
+	c, ok := e.(*expr.CompareExpr)
+	if !ok || c.Op != ast.OpEq || c.Distinct {
+		return false
+	}
+	is := func(x, y expr.Expr) bool {
+		k, ok := x.(*expr.ColumnExpr)
+		return ok && k.Ordinal == col && readsNone(y, cols)
+	}
+	return is(c.L, c.R) || is(c.R, c.L)
+}
+
+// oneRow tells whether a node has one row at most.
+func oneRow(n plan.Node) bool {
+	switch n := n.(type) {
+	case *plan.Aggregate:
+		return len(n.Groups) == 0 && n.Sets == nil
+	case *plan.Values:
+		return len(n.Rows) <= 1
+	case *plan.Filter, *plan.Project, *plan.Sort, *plan.Limit, *plan.Window, *plan.Distinct:
+		return oneRow(n.Inputs()[0])
+	}
+	return false
+}
 
 // prune leaves out columns that nobody reads.
 func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
@@ -78,11 +153,20 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		c.In = o.prune(n.In, want)
 		return &c
 	case *plan.Join:
+		if n.Kind == plan.Mark && !need.has(n.MarkCol) && !anyVolatile(n.R) {
+			return o.prune(n.L, need)
+		}
+		if n.Kind == plan.Left && !anyNeeded(need, n.R) && oneMatch(n) && !anyVolatile(n.R) {
+			return o.prune(n.L, need)
+		}
 		want := maps.Clone(need)
 		want.addExprs(n.On...)
 		want.addExprs(n.Test...)
 		c := *n
 		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
+		if o.early {
+			return &c
+		}
 		c.Keep = []int{}
 		for _, id := range slices.Concat(c.L.Columns(), c.R.Columns()) {
 			if need.has(id) {
@@ -91,6 +175,12 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		}
 		return &c
 	case *plan.Apply:
+		if n.Kind >= plan.ApplyScalar && !need.has(n.Col) && !anyVolatile(n.R) {
+			return o.prune(n.L, need)
+		}
+		if n.Kind == plan.ApplyLeft && !anyNeeded(need, n.R) && oneRow(n.R) && !anyVolatile(n.R) {
+			return o.prune(n.L, need)
+		}
 		want := maps.Clone(need)
 		want.addExprs(n.On...)
 		right := maps.Clone(want)

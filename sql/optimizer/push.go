@@ -223,6 +223,9 @@ func nullIfNull(e expr.Expr, cols []int) bool {
 }
 
 func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
+	if j := o.sinkApply(n, preds); j != nil {
+		return o.pushJoin(j, preds)
+	}
 	a := *n
 	left, stay := split(preds, n.Columns(), n.L.Columns())
 	var right []expr.Expr
@@ -245,6 +248,34 @@ func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
 		return withFilter(&plan.Join{Kind: plan.Inner, L: l, R: withFilter(&a, gate), Gate: true}, rest)
 	}
 	return withFilter(&a, stay)
+}
+
+// sinkApply moves a subquery that a predicate asks for below the join whose
+// one side is all that it reads, so that the predicate follows it. nil: it
+// stays.
+func (o *optimizer) sinkApply(n *plan.Apply, preds []expr.Expr) *plan.Join {
+	j, ok := n.L.(*plan.Join)
+	if !ok || n.Kind < plan.ApplyScalar || j.Gate || j.Kind != plan.Inner && j.Kind != plan.Left {
+		return nil
+	}
+	if !slices.ContainsFunc(preds, func(p expr.Expr) bool { return !readsNone(p, []int{n.Col}) }) || anyVolatile(n.R) || slices.ContainsFunc(n.On, volatile) {
+		return nil
+	}
+	reads := free(n.R)
+	reads.addExprs(n.On...)
+	of := func(side plan.Node) bool { return slices.ContainsFunc(side.Columns(), reads.has) }
+	a, c := *n, *j
+	switch l, r := of(j.L), of(j.R); {
+	case l && !r:
+		a.L = j.L
+		c.L = &a
+	case r && !l && j.Kind == plan.Inner:
+		a.L = j.R
+		c.R = &a
+	default:
+		return nil
+	}
+	return &c
 }
 
 // onlyOnce tells whether an Apply adds a column that is the same for all rows.

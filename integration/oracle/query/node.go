@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -236,6 +237,53 @@ func (n *Node) Without(visit func() bool) {
 	n.walk(func(k *Node) { nodes = append(nodes, k) })
 	for _, k := range nodes {
 		if !k.without(visit) {
+			return
+		}
+	}
+}
+
+// Instead calls visit once for every expression of the tree, the inner ones
+// first: put writes another value of the expression's type in its place, and
+// tells whether there is a next one. The tree is whole again when it returns.
+// It ends early when visit gives false.
+func (n *Node) Instead(visit func(put func() bool) bool) {
+	var nodes []*Node
+	n.walk(func(k *Node) {
+		if k.Type != None && k.Value == nil {
+			nodes = append(nodes, k)
+		}
+	})
+	for _, k := range slices.Backward(nodes) {
+		old, at := *k, 0
+		values := k.Type.others()
+		more := visit(func() bool {
+			if at == len(values) {
+				return false
+			}
+			*k = Node{Type: old.Type, Parts: []any{values[at]}}
+			at++
+			return true
+		})
+		if *k = old; !more {
+			return
+		}
+	}
+}
+
+// Cast calls visit once for every expression of a type, which is cast to
+// another meanwhile. It ends early when visit gives false.
+func (n *Node) Cast(t Type, to string, visit func() bool) {
+	var nodes []*Node
+	n.walk(func(k *Node) {
+		if k.Type == t {
+			nodes = append(nodes, k)
+		}
+	})
+	for _, k := range nodes {
+		old := *k
+		*k = Node{Type: t, Parts: []any{"CAST(", &old, " AS " + to + ")"}}
+		more := visit()
+		if *k = old; !more {
 			return
 		}
 	}

@@ -65,6 +65,19 @@ var plains = map[Type]string{
 
 func (t Type) plain() string { return plains[t] }
 
+// others are values of a type that have little in common. None are given for
+// the classes of types, of which an expression's own is not known.
+func (t Type) others() []string {
+	switch t {
+	case None, Number, Comparable, Opaque:
+		return nil
+	case Bool:
+		return []string{"true", "false", "NULL::boolean"}
+	}
+	all := values(t, false)
+	return []string{"NULL::" + t.SQL(), "(" + spell(t, all[0]) + "::" + t.SQL() + ")", "(" + spell(t, all[len(all)/2]) + "::" + t.SQL() + ")", "(" + spell(t, all[len(all)-1]) + "::" + t.SQL() + ")"}
+}
+
 // Pools of values. The first ones are tame, those behind a "!" are extreme and
 // used where a failing statement is no surprise.
 var pools = map[Type]string{

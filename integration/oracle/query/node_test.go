@@ -1,0 +1,51 @@
+package query
+
+import (
+	"slices"
+	"testing"
+)
+
+func tree() *Node {
+	return text("SELECT ", expression(Text, "upper(", expression(Text, "s"), ")"), " WHERE ", expression(Bool, expression(Numeric, "d"), " > 0"))
+}
+
+func TestInsteadTriesOtherValues(t *testing.T) {
+	n := tree()
+	before := n.String()
+	var tried []string
+	n.Instead(func(put func() bool) bool {
+		for put() {
+			tried = append(tried, n.String())
+		}
+		return true
+	})
+	for _, want := range []string{
+		"SELECT upper(s) WHERE true", "SELECT upper(s) WHERE NULL::boolean", "SELECT upper(NULL::text) WHERE d > 0", "SELECT NULL::text WHERE d > 0",
+		"SELECT upper(s) WHERE NULL::numeric > 0",
+	} {
+		if !slices.Contains(tried, want) {
+			t.Errorf("%q was not tried: %q", want, tried)
+		}
+	}
+	if n.String() != before {
+		t.Errorf("the tree became %s", n)
+	}
+	count := 0
+	n.Instead(func(func() bool) bool { count++; return false })
+	if count != 1 {
+		t.Errorf("went on %d times after the end", count-1)
+	}
+}
+
+func TestCastWrapsExpressions(t *testing.T) {
+	n := tree()
+	before := n.String()
+	var got []string
+	n.Cast(Numeric, "numeric(38,0)", func() bool { got = append(got, n.String()); return true })
+	if want := []string{"SELECT upper(s) WHERE CAST(d AS numeric(38,0)) > 0"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if n.String() != before {
+		t.Errorf("the tree became %s", n)
+	}
+}
