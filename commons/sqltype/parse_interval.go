@@ -246,8 +246,11 @@ func (a *intervalSum) words(s string, bare intervalUnit, field string) bool {
 			}
 			continue
 		case i < len(s) && s[i] == '-' && frac == 0:
-			// 1-2: years and months.
+			// 1-2: years and months; 1-: years.
 			m, mf, _, after, ok := number(s, i+1)
+			if i+1 == len(s) || s[i+1] == ' ' {
+				m, mf, after, ok = 0, 0, i+1, true
+			}
 			if !ok || mf != 0 || m < 0 {
 				return false
 			}

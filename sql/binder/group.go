@@ -286,17 +286,23 @@ func (b *binder) group(s *ast.Select, sc *scope, g *grouping) (plan.Node, rewrit
 	}
 	// A constant is NULL in the grouping sets without it where it stands alone,
 	// and itself within another expression, as in PostgreSQL.
-	constant := make([]bool, len(g.exprs))
+	constants := make([]expr.Expr, len(g.exprs))
 	for i, ge := range g.exprs {
-		_, constant[i] = expr.AsConst(expr.Fold(ge))
-		constant[i] = constant[i] && g.sets != nil
+		x := expr.Fold(ge)
+		if _, ok := expr.AsConst(x); ok && g.sets != nil {
+			constants[i] = x
+		}
 	}
 	rw := func(whole expr.Expr) (expr.Expr, error) {
 		e := expr.Replace(whole, func(e expr.Expr) expr.Expr {
 			for i, ge := range g.exprs {
-				if plan.Equal(ge, e) && (!constant[i] || e == whole) {
-					return b.col(outIDs[i])
+				if !plan.Equal(ge, e) {
+					continue
 				}
+				if constants[i] != nil && e != whole {
+					return constants[i]
+				}
+				return b.col(outIDs[i])
 			}
 			return nil
 		})
