@@ -28,6 +28,8 @@ type cteState struct {
 	round int
 	// seen are the rows so far, where they are to be distinct.
 	seen grouper
+	// failed is why it could not be computed.
+	failed error
 }
 
 // withNode has CTEs for its body.
@@ -87,7 +89,11 @@ func (o *withOp) Close() {
 
 // more computes until there is a chunk of the number, or no more. A recursive
 // CTE goes round by round, no further than somebody reads.
-func (s *cteState) more(ctx context.Context, r *run, chunk int) (bool, error) {
+func (s *cteState) more(ctx context.Context, r *run, chunk int) (ok bool, err error) {
+	if s.failed != nil {
+		return false, s.failed
+	}
+	defer func() { s.failed = err }()
 	if s.rows == nil {
 		s.rows = newRowStore(s.def.in.types(), r)
 		if s.def.step != nil && s.def.distinct {

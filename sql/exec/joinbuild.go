@@ -2,7 +2,9 @@ package exec
 
 import (
 	"context"
+	"strings"
 
+	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/plan"
 	"github.com/kalamdb/kalamdb/store/vector"
@@ -36,21 +38,34 @@ func (o *joinOp) prepare(ctx context.Context) error {
 	}
 	o.built = true
 	err := o.build(ctx)
-	if err == nil || o.n.kind == plan.Full || o.failed || ctx.Err() != nil {
+	if err == nil || o.n.kind == plan.Full || o.failed || !ofValues(err) {
 		return err
 	}
 	// The side that is stored fails, but without rows of the other side
 	// nothing of it is needed.
-	if b, other := o.left.Next(ctx); b != nil || other != nil {
+	if !ended(ctx, o.left) {
 		return err
 	}
 	o.empty = true
 	return nil
 }
 
+// ended tells whether an operator has no more rows.
+func ended(ctx context.Context, op operator) bool {
+	b, err := op.Next(ctx)
+	return b == nil && err == nil
+}
+
+// ofValues tells whether an error is one of a value, such as a division by
+// zero, and not of the execution.
+func ofValues(err error) bool {
+	d, ok := dberr.As(err)
+	return ok && (strings.HasPrefix(d.State(), "22") || strings.HasPrefix(d.State(), "21"))
+}
+
 func (o *joinOp) build(ctx context.Context) error {
-	if err := o.limitScan(ctx); err != nil {
-		o.failed = true
+	if err := o.limitScan(ctx); err != nil || o.empty {
+		o.failed = err != nil
 		return err
 	}
 	if o.limited != nil {

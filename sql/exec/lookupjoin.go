@@ -75,9 +75,9 @@ func (o *joinOp) limitScan(ctx context.Context) error {
 	if size < minKeyed {
 		return nil
 	}
-	probe := &o.left
+	probe, other := &o.left, o.right
 	if few == o.n.r {
-		probe = &o.right
+		probe, other = &o.right, o.left
 	}
 	store := newRowStore(few.types(), o.r)
 	replay := &replayOp{store: store, rest: *probe}
@@ -85,6 +85,9 @@ func (o *joinOp) limitScan(ctx context.Context) error {
 	for store.rows <= maxKeyed {
 		b, err := replay.rest.Next(ctx)
 		if err != nil {
+			if o.empty = o.n.kind == plan.Inner && ofValues(err) && ended(ctx, other); o.empty {
+				return nil
+			}
 			return err
 		}
 		if b == nil {

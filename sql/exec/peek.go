@@ -33,9 +33,9 @@ func (o *joinOp) peek(ctx context.Context) (empty bool, err error) {
 	}
 	b, err := o.left.Next(ctx)
 	o.failed = err != nil
-	if o.failed && o.n.kind == plan.Inner && ctx.Err() == nil {
+	if o.failed && o.n.kind == plan.Inner && ofValues(err) {
 		// Nothing of what fails is needed when the other side has no rows.
-		if b, other := o.right.Next(ctx); b == nil && other == nil {
+		if ended(ctx, o.right) {
 			return true, nil
 		}
 	}
