@@ -152,6 +152,40 @@ func TestAlterUnderSubscriptions(t *testing.T) {
 	})
 }
 
+// TestSubscribeWaitsForAlter subscribes to a table that is being altered: that
+// waits until it is, or until the caller has no time any more.
+func TestSubscribeWaitsForAlter(t *testing.T) {
+	d := openDB(t, testConfig(config.BackendMemory, ""))
+	d.must(admin, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id BIGINT PRIMARY KEY)")
+	s, err := d.Session(who("ann"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := d.hub.Hold(d.mustTable("app", "t"))
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Subscribe(short, SubscribeRequest{SQL: "SELECT * FROM app.t"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("without the time to wait: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		sub, err := s.Subscribe(t.Context(), SubscribeRequest{SQL: "SELECT * FROM app.t"})
+		if err == nil {
+			sub.Close()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("the table is being altered, and Subscribe answers %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	hold.Release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAlterBesideWriters alters a table again and again while others write:
 // no statement fails but for a column that is gone, none is lost.
 func TestAlterBesideWriters(t *testing.T) {

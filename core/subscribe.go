@@ -221,6 +221,10 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 		return nil
 	})
 	if err != nil {
+		// While the table is being altered or dropped there is no use in trying.
+		if werr := e.hub.AwaitRelease(ctx, plan.Table.ID); werr != nil {
+			return nil, werr
+		}
 		return nil, err
 	}
 	start, err := s.startOf(ctx, req, plan, state)
@@ -231,9 +235,26 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 	}
 	if err := sub.Start(start); err != nil {
 		sub.Close()
-		return nil, err
+		return nil, endedEarly(err)
 	}
 	return sub, nil
+}
+
+// endedEarly is the error of a subscription that was ended before it began.
+func endedEarly(err error) error {
+	var closed *live.Closed
+	switch {
+	case !errors.As(err, &closed):
+		return err
+	case closed.Reason == live.ReasonShutdown:
+		return errStopped
+	case closed.Err != nil:
+		return closed.Err
+	case closed.Reason == live.ReasonSlowConsumer:
+		return dberr.New(dberr.ResourceExhausted, "the live query has missed changes before it began").
+			WithHint("Ask for a larger buffer.")
+	}
+	return dberr.Newf(dberr.Cancelled, "the live query was ended before it began: %s", closed.Reason)
 }
 
 // startOf opens what a subscription begins with. It takes the state over

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"sync"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -9,7 +10,7 @@ import (
 )
 
 // Hold keeps new subscriptions away from tables while these are altered or
-// dropped. Register answers CONFLICT meanwhile.
+// dropped. Register answers CONFLICT meanwhile; AwaitRelease waits.
 type Hold struct {
 	hub    *Hub
 	tables []*ddl.Table
@@ -87,7 +88,33 @@ func (d *Hold) Release() {
 		for _, t := range d.tables {
 			decrement(d.hub.held, t.ID)
 		}
+		if d.hub.letIn != nil {
+			close(d.hub.letIn)
+			d.hub.letIn = nil
+		}
 	})
+}
+
+// AwaitRelease waits until no Hold keeps new subscriptions away from a table.
+// The error is the context's.
+func (h *Hub) AwaitRelease(ctx context.Context, t ident.TableID) error {
+	for {
+		h.mu.Lock()
+		if h.held[t] == 0 {
+			h.mu.Unlock()
+			return nil
+		}
+		if h.letIn == nil {
+			h.letIn = make(chan struct{})
+		}
+		letIn := h.letIn
+		h.mu.Unlock()
+		select {
+		case <-letIn:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Rebind moves a table's subscriptions to a new version of its definition.

@@ -59,6 +59,7 @@ type Hub struct {
 	perConn  map[ident.ConnectionID]int
 	perTable map[ident.TableID]int
 	held     map[ident.TableID]int
+	letIn    chan struct{} // closed when a Hold is released; made by who waits
 	versions map[ident.TableID]uint32
 	closed   bool
 }
