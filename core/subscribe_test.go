@@ -440,3 +440,20 @@ func TestSubscriptionKnowsWhenTheOldRowWasWritten(t *testing.T) {
 		}
 	})
 }
+
+// TestEndedEarly checks what a client is told of a live query that was ended
+// while its first rows were being looked up: never INTERNAL.
+func TestEndedEarly(t *testing.T) {
+	own := dberr.New(dberr.DivisionByZero, "division by zero")
+	for want, err := range map[dberr.Code]error{
+		dberr.StorageUnavailable: &live.Closed{Reason: live.ReasonShutdown},
+		dberr.DivisionByZero:     &live.Closed{Reason: live.ReasonError, Err: own},
+		dberr.ResourceExhausted:  &live.Closed{Reason: live.ReasonSlowConsumer},
+		dberr.Cancelled:          &live.Closed{Reason: live.ReasonKilled},
+		dberr.Timeout:            dberr.New(dberr.Timeout, "something else"),
+	} {
+		if got := dberr.CodeOf(endedEarly(err)); got != want {
+			t.Errorf("%v is told as %s, want %s", err, got, want)
+		}
+	}
+}

@@ -364,13 +364,15 @@ func (s *soak) pull() {
 	})
 }
 
-func (s *soak) kill() { s.restart("kill -9", s.server.Kill, "no faults") }
+func (s *soak) kill() { s.restart("kill -9", s.server.Kill) }
 
-func (s *soak) stop() { s.restart("SIGTERM", s.server.Stop, "no faults\n") }
+// stop leaves files at most that the next start deletes, when somebody read
+// them until now.
+func (s *soak) stop() { s.restart("SIGTERM", s.server.Stop) }
 
 // restart ends the server and starts it again; now and then what it has left
 // is verified in between.
-func (s *soak) restart(how string, end func(), says string) {
+func (s *soak) restart(how string, end func()) {
 	s.t.Helper()
 	if s.late() {
 		s.cut()
@@ -381,7 +383,7 @@ func (s *soak) restart(how string, end func(), says string) {
 		end()
 		s.starts.Add(1)
 		if s.rng.IntN(4) == 0 {
-			s.check(says)
+			s.check("no faults")
 		}
 		s.server.Restart()
 	})
@@ -510,6 +512,7 @@ func (s *soak) quiet() {
 		}
 	}
 	s.tidy()
+	s.settled()
 	if m, ok := stress.ProcessMemory(s.server.PID()); ok {
 		s.memory = append(s.memory, m.Own)
 	}
@@ -554,6 +557,27 @@ func (s *soak) compare(ctx context.Context, p *plot) {
 	}
 }
 
+// settled waits until the storage has the files of the server's lists and no
+// other.
+func (s *soak) settled() {
+	s.t.Helper()
+	var files int
+	var listed float64
+	for end := time.Now().Add(harness.Limit); time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+		listed, files = s.metrics()["kalamdb_cold_files"], 0
+		err := filepath.WalkDir(filepath.Join(s.server.Dir, "storage"), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files++
+			}
+			return err
+		})
+		if files == int(listed) && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+			return
+		}
+	}
+	s.t.Errorf("the storage has %d files, and the server's lists %.0f", files, listed)
+}
+
 // end ends everybody, and finds that the server has let go of everything.
 func (s *soak) end() {
 	s.t.Helper()
@@ -592,17 +616,7 @@ func (s *soak) end() {
 	for _, p := range s.plots {
 		harness.Exec(s.t, admin, "DROP NAMESPACE "+p.ns+" CASCADE")
 	}
-	storage := filepath.Join(s.server.Dir, "storage")
-	await(s.t, "the end of the files of tables that were dropped", func() bool {
-		files := 0
-		err := filepath.WalkDir(storage, func(_ string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() {
-				files++
-			}
-			return err
-		})
-		return files == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
-	})
+	s.settled()
 	s.server.Stop()
 	s.check("no faults\n")
 }
