@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 )
 
@@ -61,6 +62,7 @@ func (l *Live[K, T]) run(ctx context.Context, loaded chan struct{}) {
 			close(l.changed)
 			l.changed = nil
 			l.mu.Unlock()
+			l.sub.Close() // nobody reads it any more
 			return
 		}
 		if ev.Kind == EventLoaded && loaded != nil {
@@ -152,6 +154,30 @@ func (l *Live[K, T]) Changed() <-chan struct{} {
 		return l.done
 	}
 	return l.changed
+}
+
+// Follow ranges over the rows, as Rows gives them: as they are now and as they
+// are after each change, where changes that come together count as one. It ends
+// with the context, or with the Live; Err then tells why.
+func (l *Live[K, T]) Follow(ctx context.Context) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for {
+			changed := l.Changed() // before the rows are read, so that no change falls between
+			if !yield(l.Rows()) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-l.done:
+				return
+			default:
+			}
+		}
+	}
 }
 
 // Err is why the rows are no longer followed; nil while they are, and after

@@ -65,6 +65,39 @@ func TestLiveFollowsItsRows(t *testing.T) {
 	}
 }
 
+func TestLiveFollow(t *testing.T) {
+	srv := newLiveServer(t)
+	srv.insert(1)
+	live, err := NewLive(t.Context(), srv.client(), "SELECT * FROM m", func(r liveRow) int64 { return r.ID })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	seen := 0
+	for rows := range live.Follow(t.Context()) {
+		if len(rows) < seen || len(rows) > seen+1 {
+			t.Fatalf("%d rows behind %d", len(rows), seen)
+		}
+		if len(rows) > seen {
+			if seen = len(rows); seen == 4 {
+				break
+			}
+			srv.insert(seen + 1)
+		}
+	}
+	if seen != 4 {
+		t.Errorf("it ended at %d rows: %v", seen, live.Err())
+	}
+	// A row that does not fit ends it, and takes the subscription along.
+	srv.publish("insert", `{"id":"no number","text":""}`, "")
+	for range live.Follow(t.Context()) {
+	}
+	if live.Err() == nil || live.Len() != 4 {
+		t.Errorf("%v, %d rows", live.Err(), live.Len())
+	}
+	srv.wait(func() bool { return len(srv.conns) == 0 })
+}
+
 func TestLiveThatCannotScan(t *testing.T) {
 	srv := newLiveServer(t)
 	srv.insert(1)

@@ -136,6 +136,33 @@ func TestErrorsAreTold(t *testing.T) {
 	}
 }
 
+func TestOne(t *testing.T) {
+	type row struct {
+		A int
+		M map[string]int
+		L []string
+	}
+	c := clientFor(t, replies(200, `{"results":[{"columns":["a","m","l"],"schema":[{"name":"a","type":"INT"},{"name":"m","type":"JSON"},{"name":"l","type":"JSON"}],"rows":[[1,null,null],[2,{"x":3},["y"]]],"row_count":2}]}`))
+	r, err := One[row](c.Query(t.Context(), "SELECT"))
+	if err != nil || r.A != 1 || r.M != nil || r.L != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	all, err := Collect[row](c.Query(t.Context(), "SELECT"))
+	if err != nil || len(all) != 2 || all[1].M["x"] != 3 || all[1].L[0] != "y" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := One[row](nil, ErrClosed); err != ErrClosed {
+		t.Errorf("the query's error became %v", err)
+	}
+	if _, err := One[string](c.Query(t.Context(), "SELECT")); err == nil {
+		t.Error("three columns went into one variable")
+	}
+	c = clientFor(t, replies(200, `{"results":[{"columns":["a"],"rows":[],"row_count":0}]}`))
+	if _, err := One[int](c.Query(t.Context(), "SELECT")); err != ErrNoRows {
+		t.Errorf("no row gives %v", err)
+	}
+}
+
 func isProtocol(err error) bool  { _, ok := errors.AsType[*ProtocolError](err); return ok }
 func isTransport(err error) bool { _, ok := errors.AsType[*TransportError](err); return ok }
 

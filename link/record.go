@@ -163,7 +163,8 @@ func (r *Record) Map() (map[string]any, error) {
 
 // Scan copies the cells into the variables that dest points to, one each; nil
 // skips a cell. Numbers are checked against the variable's range and lose no
-// digit; NULL needs a pointer to a pointer, an any, or a type with an own Scan.
+// digit; NULL needs a variable that can be nil (a *string, a map, a slice, an
+// any) or a type with an own Scan, such as sql.NullString.
 func (r *Record) Scan(dest ...any) error {
 	if len(dest) != len(r.cells) {
 		return fmt.Errorf("scan of %d columns into %d variables", len(r.cells), len(dest))
@@ -259,7 +260,7 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 // valueScanner is database/sql's Scanner, by its method.
 type valueScanner interface{ Scan(src any) error }
 
-var errNull = errors.New("the value is NULL; scan into a pointer to a pointer, or into an any")
+var errNull = errors.New("the value is NULL; a variable or field for it is a pointer (*string), a map, a slice, an any, or has a Scan of its own")
 
 func isJSON(typ string) bool { return typ == "JSON" || typ == "JSONB" }
 
@@ -407,6 +408,11 @@ func assignReflect(rv reflect.Value, dest any, c []byte, typ string) error {
 		return nil
 	}
 	if null {
+		switch rv.Kind() {
+		case reflect.Map, reflect.Slice: // whose nil is "none"
+			rv.SetZero()
+			return nil
+		}
 		return errNull
 	}
 	text := string(c)

@@ -427,4 +427,19 @@ func Collect[T any](rows *Rows, err error) ([]T, error) {
 	return out, nil
 }
 
+// One reads the first row of a query and closes the rest; ErrNoRows when there is
+// none:
+//
+//	user, err := link.One[User](db.Query(ctx, "SELECT … WHERE id = $1", id))
+func One[T any](rows *Rows, err error) (T, error) {
+	var zero T
+	if err != nil {
+		return zero, err
+	}
+	for v, err := range All[T](rows) {
+		return v, err
+	}
+	return zero, ErrNoRows
+}
+
 func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

@@ -292,6 +292,21 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	}
 }
 
+// Each calls f with every event, one after the other, until f returns an error,
+// which it gives back, or the subscription or the context ends; it gives nil
+// after Close.
+func (s *Subscription) Each(ctx context.Context, f func(Event) error) error {
+	for ev, err := range s.Events(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := f(ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Chan gives the events by a channel, which is closed when the subscription or
 // the context ends; Err then tells why. It is another way to read the same
 // events, not to be mixed with Next.

@@ -331,6 +331,35 @@ func TestMalformedMessageIsALostConnection(t *testing.T) {
 }
 
 // How does `kalam-link` handle WebSocket connection upgrade failures?
+func TestSubscribeEach(t *testing.T) {
+	srv := newLiveServer(t)
+	sub := mustSubscribe(t, srv.client(), "SELECT * FROM m")
+	srv.insert(1)
+	srv.insert(2)
+	enough := errors.New("enough")
+	rows := 0
+	err := sub.Each(t.Context(), func(ev Event) error {
+		if ev.Kind == EventInsert {
+			if rows++; rows == 2 {
+				return enough
+			}
+		}
+		return nil
+	})
+	if err != enough || rows != 2 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if err := sub.Each(ctx, func(Event) error { return nil }); err != enough {
+		t.Errorf("the context ended: %v", err)
+	}
+	sub.Close()
+	if err := sub.Each(t.Context(), func(Event) error { return nil }); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func TestSubscribeRefused(t *testing.T) {
 	srv := newLiveServer(t)
 	c := srv.client()
