@@ -43,10 +43,14 @@ func (g *Generator) assigned(c Column, s *scope, depth int) *Node {
 			t = pick(g.r, []Type{Timestamp, Date})
 		}
 	}
-	if g.chance(40) {
-		return literal(g.r, t, false)
+	e := literal(g.r, t, false)
+	if g.chance(60) {
+		e = g.expr(t, s, depth)
 	}
-	return g.expr(t, s, depth)
+	if c.NotNull && g.chance(97) {
+		return expression(t, "coalesce(", e, ", ", t.plain(), ")")
+	}
+	return e
 }
 
 func (g *Generator) insert(t *Table) *Node {
@@ -55,6 +59,13 @@ func (g *Generator) insert(t *Table) *Node {
 		if t.Columns[i].NotNull || g.chance(70) {
 			cols = append(cols, i)
 		}
+	}
+	conflict := g.conflict(t)
+	// Without a conflict clause a key that exists ends the statement, which
+	// proves little if most of them do.
+	keys := 60
+	if len(conflict.String()) == 0 {
+		keys = 5000
 	}
 	var names []string
 	for _, c := range cols {
@@ -67,7 +78,7 @@ func (g *Generator) insert(t *Table) *Node {
 		list := list(", ", 1)
 		for _, c := range cols {
 			if c == 0 {
-				list.Parts = append(list.Parts, fmt.Sprintf("%s + %d", src.id, pick(g.r, []int{0, 10, 50, 100})))
+				list.Parts = append(list.Parts, fmt.Sprintf("%s + %d", src.id, pick(g.r, []int{0, 10, 50, 100, keys, 2 * keys, 3 * keys})))
 				continue
 			}
 			list.Parts = append(list.Parts, g.assigned(t.Columns[c], s, 1))
@@ -80,7 +91,7 @@ func (g *Generator) insert(t *Table) *Node {
 			for _, c := range cols {
 				switch {
 				case c == 0:
-					row.Parts = append(row.Parts, fmt.Sprint(1+g.r.IntN(60)))
+					row.Parts = append(row.Parts, fmt.Sprint(1+g.r.IntN(keys)))
 				case g.chance(8) && !t.Columns[c].NotNull:
 					row.Parts = append(row.Parts, "DEFAULT")
 				default:
@@ -91,7 +102,7 @@ func (g *Generator) insert(t *Table) *Node {
 		}
 		n.Parts = append(n.Parts, " VALUES ", rows)
 	}
-	n.Parts = append(n.Parts, g.conflict(t), g.returning(t, t.Name))
+	n.Parts = append(n.Parts, conflict, g.returning(t, t.Name))
 	return n
 }
 
