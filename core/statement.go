@@ -282,7 +282,9 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 			e.endKeysOf(ctx, res.Writes)
 		}
 	}
-	if err != nil {
+	if err == nil {
+		res.Committed()
+	} else {
 		if res.Returning != nil {
 			res.Returning.Close()
 		}

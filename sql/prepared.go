@@ -243,7 +243,7 @@ type Result struct {
 	// Affected is the number of rows that the statement reports.
 	Affected int64
 	// Returning is the rows of RETURNING; nil without one. They are complete
-	// and do not depend on the snapshot.
+	// once Committed is called, and do not depend on the snapshot.
 	Returning exec.Rows
 
 	changes *exec.Changes
@@ -252,6 +252,10 @@ type Result struct {
 // Release gives back the memory that the result is accounted with, when its
 // writes are committed or given up. It may be called twice.
 func (r *Result) Release() { r.changes.Release() }
+
+// Committed completes Returning with the numbers and times that the commit has
+// put into Writes.
+func (r *Result) Committed() { r.changes.Committed() }
 
 // Modify runs a Modify up to its commit, which is the caller's. The result
 // must be released.

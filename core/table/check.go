@@ -419,6 +419,7 @@ func (ck *checker) take() {
 	g, p := ck.g, ck.p
 	now := ck.s.commitTime()
 	micros := now.UnixMicro()
+	p.ws.Time = now
 	listen := p.ws.Table.Type.PerUser() && ck.s.pub.CountByTable(ck.t.ID) > 0
 	b := &ck.s.batch
 	if !p.stream {
@@ -436,6 +437,7 @@ func (ck *checker) take() {
 	}
 	for i := range p.writes {
 		w, e, seq := &p.ws.Writes[i], &p.writes[i], ck.seqs[2*i+1]
+		w.NewSeq = seq
 		switch {
 		case p.stream && w.Op == change.Delete:
 			g.streams = append(g.streams, streamOp{ring: ck.ring, table: ck.t, delete: w.OldSeq, seq: seq})

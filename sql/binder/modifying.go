@@ -55,6 +55,9 @@ func (b *binder) modifyingQuery(q *ast.Query, at int) error {
 		b.st.Query = &plan.With{CTEs: before, Body: b.st.Query}
 	}
 	w := b.st.Write
+	if len(w.Numbers) > 0 {
+		return b.at(c.Stmt, laterNumber("to a query"))
+	}
 	m := &modifyingCTE{cte: c, in: w.Then, names: b.st.Names, ids: b.st.Output}
 	if m.in == nil {
 		m.in = &plan.Changed{Cols: m.ids, Row: -1}

@@ -544,6 +544,7 @@ func (b *binder) returning(list []ast.SelectItem, t *ddl.Table, alias string, w 
 		rel.cols = append(rel.cols, outColumn{name: t.Columns[i].Name, id: id})
 	}
 	base := &plan.Changed{Cols: slices.Clone(w.After), Row: -1}
+	numbers := b.numbers(t, rel)
 	sc := &scope{rels: []*relation{rel}, cols: rel.cols, clause: "RETURNING", node: base}
 	if from != nil {
 		sc.rels = append(sc.rels, from.rels[1:]...)
@@ -562,8 +563,11 @@ func (b *binder) returning(list []ast.SelectItem, t *ddl.Table, alias string, w 
 		return err
 	}
 	p := &plan.Project{In: sc.node}
-	for _, it := range items {
+	for i, it := range items {
 		x := expr.Resolve(it.x)
+		if x, err = numbers.take(x, i, w); err != nil {
+			return b.at(it.src, err)
+		}
 		id := b.column(it.name, x.Type())
 		p.Exprs, p.Cols = append(p.Exprs, x), append(p.Cols, id)
 		b.st.Names, b.st.Output = append(b.st.Names, it.name), append(b.st.Output, id)
@@ -571,6 +575,9 @@ func (b *binder) returning(list []ast.SelectItem, t *ddl.Table, alias string, w 
 	if sc.node == plan.Node(base) {
 		w.Returning = p.Exprs
 		return nil
+	}
+	if err := numbers.unread(sc.node, w); err != nil {
+		return err
 	}
 	// Subqueries are asked once all rows are changed, and their result is
 	// given in the order of those.

@@ -30,6 +30,8 @@ type writer struct {
 	returning []*expr.Program
 	// returned are the types of those.
 	returned []sqltype.Type
+	// numbers are the columns of the result that the commit fills.
+	numbers []plan.Number
 	direct   [][]*expr.Program
 }
 
@@ -107,6 +109,7 @@ func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) 
 		for _, e := range w.Returning {
 			out.returned = append(out.returned, e.Type())
 		}
+		out.numbers = w.Numbers
 		if out.returning, err = c.programs(w.Returning, slices.Concat(w.After, lay)); err != nil {
 			return nil, err
 		}
@@ -123,11 +126,38 @@ type Changes struct {
 	Affected  int64
 	Returning Rows
 	acct      *account
+	numbers   []plan.Number
+	batches   []*vector.Batch
 }
 
 // Release gives back the memory that the changes are accounted with, when they
 // are committed or given up. It may be called twice.
 func (c *Changes) Release() { c.acct.end() }
+
+// Committed completes Returning with what the commit has written into Set. It
+// must be called before Returning is read.
+func (c *Changes) Committed() {
+	if len(c.numbers) == 0 {
+		return
+	}
+	writes := c.Set.Writes // one for each row returned
+	for i, b := range c.batches {
+		cols := slices.Clone(b.Cols)
+		for _, n := range c.numbers {
+			out := vector.NewBuilder(cols[n.Col].Type, b.Rows())
+			for k := range b.Rows() {
+				if n.Updated {
+					out.Append(sqltype.NewInt(sqltype.Timestamp, c.Set.Time.UnixMicro()))
+				} else {
+					out.Append(sqltype.NewBigInt(int64(writes[k].NewSeq)))
+				}
+			}
+			cols[n.Col] = out.Finish()
+		}
+		c.batches[i] = vector.NewBatch(cols, b.Rows())
+		writes = writes[b.Rows():]
+	}
+}
 
 // Modify runs a plan that writes, up to its commit. The changes must be
 // released.
@@ -151,6 +181,7 @@ func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*C
 	out := &Changes{Set: m.set, Affected: m.affected, acct: m.r.acct}
 	if p.write.returning != nil || p.then != nil {
 		out.Returning = m.returned()
+		out.numbers, out.batches = p.write.numbers, m.batches
 	}
 	return out, nil
 }

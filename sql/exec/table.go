@@ -139,6 +139,8 @@ type Scanner interface {
 type WriteSet struct {
 	Table  *ddl.Table
 	Writes []Write
+	// Time is that of the commit, which sets it.
+	Time time.Time
 }
 
 // Write is one row's change. Rows hold the declared columns in declared
@@ -159,6 +161,8 @@ type Write struct {
 	// RowID is the row's hidden id, in a table without a primary key; 0 for
 	// an Insert.
 	RowID int64
+	// NewSeq is the number of the new version. The commit sets it.
+	NewSeq change.Seq
 	// Upsert marks an Insert of ON CONFLICT: a key that exists by the time
 	// of the commit is no error, but a reason to run the statement again.
 	Upsert bool

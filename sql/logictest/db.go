@@ -120,6 +120,7 @@ func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*
 		if err := db.commit(res.Writes); err != nil {
 			return nil, err
 		}
+		res.Committed()
 		out := &Result{Columns: p.Columns(), Affected: res.Affected}
 		if res.Returning != nil {
 			out.Rows, err = collect(ctx, res.Returning)
@@ -159,8 +160,10 @@ func (db *DB) commit(ws *exec.WriteSet) error {
 	}
 	t := db.tables[ws.Table.Ident()].clone()
 	now := time.Now()
+	ws.Time = now
 	for i := range ws.Writes {
 		db.seq++
+		ws.Writes[i].NewSeq = db.seq
 		if err := t.apply(&ws.Writes[i], db.seq, now); err != nil {
 			return err
 		}

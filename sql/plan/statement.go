@@ -62,10 +62,22 @@ type Write struct {
 	// RETURNING.
 	Returning []expr.Expr
 	After     []int
+	// Numbers are the result's columns that only the commit knows: Returning
+	// has NULL for them.
+	Numbers []Number
 	// Then, when not nil, is a query that gives the statement's result once
 	// all rows are changed, but from the state before: its Changed gives a row
 	// of Returning for each row that was changed.
 	Then Node
+}
+
+// Number is a column of RETURNING with the number, or the time, that the commit
+// gives each changed row.
+type Number struct {
+	// Col is its place in the result.
+	Col int
+	// Updated says that it is _updated and not _seq.
+	Updated bool
 }
 
 // Conflict is ON CONFLICT. Set and Where see the existing row as Existing and
