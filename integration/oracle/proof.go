@@ -32,6 +32,9 @@ const (
 	// PostgreSQL gives one in its answer, or fails as KalamDB does when a
 	// numeric expression is cast to numeric(38,0).
 	tooManyDigits = "proven: DECIMAL has 38 digits"
+	// whichOfEqual: of rows that are equal in value and in the order, which a
+	// LIMIT keeps is open. Without it both sides give the same rows.
+	whichOfEqual = "proven: equal rows at a LIMIT"
 	// twoFaults: the statement has two faults. With one piece taken out both
 	// sides refuse it as KalamDB did, with another piece taken out both refuse
 	// it as the other did.
@@ -112,10 +115,23 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) && s.provesNotNeeded(ctx, q, d) {
 		return notNeeded
 	}
+	if d.Kind == OtherText && q.Ordered && s.provesWhichOfEqual(ctx, q) {
+		return whichOfEqual
+	}
 	if d.Kind == OnlyOursFails && d.Ours.Err.State == "22003" && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesTooManyDigits(ctx, q, d) {
 		return tooManyDigits
 	}
 	return ""
+}
+
+// provesWhichOfEqual compares the statement without its limit.
+func (s *session) provesWhichOfEqual(ctx context.Context, q *query.Query) bool {
+	proven := false
+	q.Unlimited(func() {
+		sql := q.Root.String()
+		proven = compare(s.ours.Exec(ctx, sql), s.theirs.Exec(ctx, sql), true) == ""
+	})
+	return proven
 }
 
 // provesTooManyDigits looks for a number that no DECIMAL holds, in PostgreSQL's

@@ -49,3 +49,17 @@ func TestCastWrapsExpressions(t *testing.T) {
 		t.Errorf("the tree became %s", n)
 	}
 }
+
+func TestUnlimitedLeavesTheLimitOut(t *testing.T) {
+	q := &Query{Root: text("SELECT 1 ORDER BY 1", optional(" LIMIT 3 OFFSET 1"))}
+	var got []string
+	q.Unlimited(func() { got = append(got, q.Root.String()) })
+	if want := []string{"SELECT 1 ORDER BY 1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if s := q.Root.String(); s != "SELECT 1 ORDER BY 1 LIMIT 3 OFFSET 1" {
+		t.Errorf("the statement became %s", s)
+	}
+	q = &Query{Root: text("SELECT 1", text(" ORDER BY 1"))}
+	q.Unlimited(func() { t.Errorf("%s has no limit", q.Root) })
+}

@@ -22,6 +22,25 @@ type Query struct {
 	Key string
 }
 
+// Unlimited calls visit, once, with the statement without the LIMIT, OFFSET or
+// FETCH at its end; not at all where there is none.
+func (q *Query) Unlimited(visit func()) {
+	if len(q.Root.Parts) == 0 {
+		return
+	}
+	last, ok := q.Root.Parts[len(q.Root.Parts)-1].(*Node)
+	if !ok || last.hidden {
+		return
+	}
+	end := strings.TrimLeft(last.String(), " ")
+	if !strings.HasPrefix(end, "LIMIT ") && !strings.HasPrefix(end, "OFFSET ") && !strings.HasPrefix(end, "FETCH ") {
+		return
+	}
+	last.hidden = true
+	visit()
+	last.hidden = false
+}
+
 // relation is something in FROM.
 type relation struct {
 	name   string
