@@ -291,7 +291,9 @@ func (r *dateTimeReader) number() error {
 			return r.bad()
 		}
 		return r.date(v, n, c)
-	case n > 8 && !r.dt.hasDate && r.typ.Kind != Time:
+	case n > 8 && r.typ.Kind == Time:
+		return r.bad()
+	case n > 8 && !r.dt.hasDate:
 		return r.outOfRange()
 	case n >= 7 && !r.dt.hasDate:
 		return r.setDate(int64(v/10000), v/100%100, v%100)
