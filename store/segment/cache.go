@@ -27,6 +27,9 @@ type CacheOptions struct {
 // goroutines.
 type Cache struct {
 	opts CacheOptions
+	// decoders are those that nobody uses, *pageDecoder. They are the cache's,
+	// not a Segment's, because a point query opens one for itself.
+	decoders sync.Pool
 
 	mu    sync.Mutex // guards what follows
 	lru   *simplelru.LRU[cacheKey, *entry]
@@ -73,6 +76,24 @@ func NewCache(opts CacheOptions) *Cache {
 	// The size is checked by trim, so the list's own bound is never reached.
 	c.lru, _ = simplelru.NewLRU[cacheKey, *entry](1<<30, nil)
 	return c
+}
+
+// decoder lends a decoder until giveBack.
+func (c *Cache) decoder() *pageDecoder {
+	if d, ok := c.decoders.Get().(*pageDecoder); ok {
+		return d
+	}
+	return new(pageDecoder)
+}
+
+// keptPage is how large the buffer of a decoder may be that is kept. Pages are
+// far smaller, but for those with a value that alone is large.
+const keptPage = 1 << 20
+
+func (c *Cache) giveBack(d *pageDecoder) {
+	if cap(d.plainBuf) <= keptPage {
+		c.decoders.Put(d)
+	}
 }
 
 // get finds a segment and takes hold of it, or nil.

@@ -45,12 +45,9 @@ func (s *Segment) Get(ctx context.Context, key []byte, want []rowenc.Want, dst [
 	if len(dst) < len(want) {
 		return h, false, dberr.Newf(dberr.Internal, "%d places for %d columns", len(dst), len(want))
 	}
-	d, _ := s.decoders.Get().(*pageDecoder)
-	if d == nil {
-		d = new(pageDecoder)
-	}
-	defer s.decoders.Put(d)
 	b, to := s.candidates(key)
+	// Most segments that are asked do not have the key: no decoder for them.
+	var d *pageDecoder
 	var keys *keyColumns
 	for last, may := -1, false; b < to; b++ {
 		if g := s.annex.groupOf(b); g != last {
@@ -63,7 +60,8 @@ func (s *Segment) Get(ctx context.Context, key []byte, want []rowenc.Want, dst [
 			continue
 		}
 		if keys == nil {
-			keys = newKeyColumns(s)
+			keys, d = newKeyColumns(s), s.cache.decoder()
+			defer s.cache.giveBack(d)
 		}
 		if err := keys.load(ctx, d, b, none); err != nil {
 			return h, false, err

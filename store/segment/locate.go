@@ -17,11 +17,8 @@ import (
 // of the others only the columns of the key are decoded.
 func (s *Segment) Locate(ctx context.Context, keys *vector.Vector, found func(key int, row int64, deleted bool)) error {
 	a := s.annex
-	d, _ := s.decoders.Get().(*pageDecoder)
-	if d == nil {
-		d = new(pageDecoder)
-	}
-	defer s.decoders.Put(d)
+	d := s.cache.decoder()
+	defer s.cache.giveBack(d)
 	l := locator{s: s, d: d, keys: newKeyColumns(s), block: -1}
 	n := keys.Len()
 	first := sort.Search(n, func(i int) bool { return bytes.Compare(keyAt(keys, i), a.firstKey) >= 0 })

@@ -109,11 +109,7 @@ func (s *Segment) Scan(ctx context.Context, opts ScanOptions) (*Scanner, error) 
 		return nil, err
 	}
 	sc.plan(skip)
-	if d, ok := s.decoders.Get().(*pageDecoder); ok {
-		sc.dec = d
-	} else {
-		sc.dec = new(pageDecoder)
-	}
+	sc.dec = s.cache.decoder()
 	return sc, nil
 }
 
@@ -455,7 +451,7 @@ func (sc *Scanner) Span() (low, high []byte) {
 // Close ends the scan. A second call does nothing.
 func (sc *Scanner) Close() {
 	if sc.dec != nil {
-		sc.seg.decoders.Put(sc.dec)
+		sc.seg.cache.giveBack(sc.dec)
 		sc.dec = nil
 	}
 	sc.at, sc.items = 0, nil

@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"path"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -42,7 +41,6 @@ type Segment struct {
 	closed atomic.Bool
 	// read counts the bytes that were asked of the bucket.
 	bytesRead atomic.Int64
-	decoders  sync.Pool // *pageDecoder
 }
 
 // damaged is the error of a file whose bytes are wrong.
