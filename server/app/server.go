@@ -75,7 +75,7 @@ type Server struct {
 	ended     chan struct{} // closed when it has; nil before it begins
 
 	reloading sync.Mutex     // held over a reload
-	sizes     sync.WaitGroup // the goroutine that logs sizes
+	beside    sync.WaitGroup // the goroutines that log sizes and give memory back
 }
 
 // New makes a server that is not started. The configuration has been checked,
@@ -154,8 +154,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.handler.Serve(forHTTP{s.engine})
 	s.announce(ctx)
 	if every := s.cfg.Log.SizeInterval.Std(); every > 0 {
-		s.sizes.Go(func() { s.logSizes(every) })
+		s.beside.Go(func() { s.logSizes(every) })
 	}
+	s.beside.Go(func() { newIdleMemory().run(s.base) })
 	return nil
 }
 
@@ -252,7 +253,7 @@ func (s *Server) closeAll(ctx context.Context, until time.Time) error {
 			_ = s.http.Close()
 		}
 	}
-	s.sizes.Wait()
+	s.beside.Wait()
 	errs = append(errs, s.probe.Close())
 	if s.ended != nil {
 		<-s.ended // it closes the listener

@@ -2,6 +2,7 @@ package debug
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -37,6 +38,10 @@ type Metrics struct {
 	latencies map[Kind]prometheus.Observer
 	errors    *prometheus.CounterVec
 }
+
+// goHeap is what stands beside the usual metrics of Go programs: the bytes that
+// the last collection of garbage has left, go_gc_heap_live_bytes.
+var goHeap = regexp.MustCompile(`^/gc/heap/live:bytes$`)
 
 // latencyBuckets reach from a cached point query to the time limit.
 var latencyBuckets = []float64{
@@ -75,7 +80,9 @@ func NewMetrics(build buildinfo.Info, figures func() Figures) *Metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(m.requests, m.errors, latency, info, &collector{figures: figures},
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.GoRuntimeMetricsRule{Matcher: goHeap},
+		)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 		`kalamdb_request_duration_seconds_count{kind="insert"} 0`,
 		`kalamdb_errors_total{code="RATE_LIMITED"} 1`, `kalamdb_errors_total{code="INTERNAL"} 0`,
 		`kalamdb_build_info{branch="main",commit="abc",version="1.2.3"} 1`,
-		"kalamdb_connections 7", "go_goroutines ",
+		"kalamdb_connections 7", "go_goroutines ", "go_gc_heap_live_bytes ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
@@ -112,7 +112,7 @@ func TestMetricsReference(t *testing.T) {
 
 <!-- Generated from server/debug by: go test ./server/debug -rewrite -->
 
-` + "`GET /metrics`" + ` in Prometheus' format: for callers on this machine and the roles ` + "`service` and `admin`, for everybody with `metrics.public`, for nobody with `metrics.enabled = false`" + `. Beside these there are those of the Go runtime (` + "`go_…`" + `) and of the process (` + "`process_…`" + `).
+` + "`GET /metrics`" + ` in Prometheus' format: for callers on this machine and the roles ` + "`service` and `admin`, for everybody with `metrics.public`, for nobody with `metrics.enabled = false`" + `. Beside these there are those of the Go runtime (` + "`go_…`; `go_gc_heap_live_bytes` is the memory in use, without garbage" + `) and of the process (` + "`process_…`" + `).
 
 | metric | type | labels | meaning |
 |---|---|---|---|
