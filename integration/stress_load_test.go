@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,7 @@ import (
 )
 
 var (
-	stressTime = flag.Duration("stress.time", time.Second, "how long each stress test works; its bars count from a minute on")
+	stressTime = flag.Duration("stress.time", time.Second, "how long the load of the stress tests lasts; their bars count from a minute on")
 	stressOut  = flag.String("stress.out", "", "the folder for the stress tests' reports; none are written without it")
 )
 
@@ -38,10 +39,9 @@ const (
 // listeners that must hear each of them once and in order, while somebody asks
 // for rows that were acknowledged.
 type stressLoad struct {
-	t      *testing.T
+	*stressReport
 	server *harness.Server
 	watch  *stress.Watch
-	report stress.Report
 	// idle is the server before the first client.
 	idle stress.Metrics
 
@@ -62,21 +62,21 @@ type stressLoad struct {
 	// heardBefore is what listeners need not hear of a writer: the rows of an
 	// earlier load.
 	heardBefore []int64
+	told        atomic.Int64 // rows that all listeners heard of
 	begun       time.Time
 }
 
 // newStress starts a server with a table for load.
 func newStress(t *testing.T, env ...string) *stressLoad {
 	t.Helper()
-	l := &stressLoad{t: t, server: harness.Start(t, env...), body: "somebody has said something of a usual length",
+	l := &stressLoad{stressReport: newReport(t), server: harness.Start(t, env...), body: "somebody has said something of a usual length",
 		begun: time.Now(), ends: make([]atomic.Int64, stressWriters), stopping: make(chan struct{}), finished: make(chan struct{})}
-	l.report.Title = t.Name()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*(*stressTime)+2*harness.Limit)
 	t.Cleanup(cancel)
 	l.ctx, l.fail = context.WithCancelCause(ctx)
 	l.idle = l.metrics()
 	admin := l.client("")
-	harness.Exec(t, admin, "CREATE NAMESPACE app; CREATE USER TABLE app.messages (w INT NOT NULL, n BIGINT NOT NULL, sent BIGINT NOT NULL, body TEXT, PRIMARY KEY (w, n)) FLUSH INTERVAL 10s ROW_THRESHOLD 20000")
+	harness.Exec(t, admin, "CREATE NAMESPACE app; CREATE USER TABLE app.messages (w INT NOT NULL, n BIGINT NOT NULL, sent BIGINT NOT NULL, body TEXT, PRIMARY KEY (w, n)) FLUSH INTERVAL 10s ROW_THRESHOLD "+strconv.Itoa(stressFlushRows))
 	every := min(max(*stressTime/60, 100*time.Millisecond), time.Second)
 	l.watch = stress.Start(l.server.URL, l.server.PID(), every)
 	t.Cleanup(func() { _, _ = l.watch.Stop() })
@@ -129,6 +129,18 @@ func (l *stressLoad) start(writers, listeners int) {
 			l.fail(fmt.Errorf("a query under load: %w", err))
 		}
 	})
+}
+
+// again begins a second load, whose listeners hear of the rows behind those of
+// the first.
+func (l *stressLoad) again() {
+	l.t.Helper()
+	l.heardBefore = make([]int64, len(l.ends))
+	for w := range l.ends {
+		l.heardBefore[w] = l.ends[w].Load()
+	}
+	l.stopping, l.finished = make(chan struct{}), make(chan struct{})
+	l.start(stressWriters, stressHearers)
 }
 
 // write inserts rows until the load is to end.
@@ -191,6 +203,7 @@ func (l *stressLoad) hear(sub *link.Subscription) error {
 		if err := heard.row(w, n, e.Resync); err != nil {
 			return err
 		}
+		l.told.Add(1)
 		l.watch.Heard(1)
 	}
 	return nil
@@ -320,47 +333,14 @@ func (l *stressLoad) sockets() (n int, ok bool) {
 	return n, true
 }
 
-// bar notes a figure that must be at most so much, or at least; it is judged
-// in a long run only.
-func (l *stressLoad) bar(b stress.Bar) {
-	l.t.Helper()
-	b.Judged = *stressTime >= stressLong
-	l.report.Bars = append(l.report.Bars, b)
-	l.t.Log(b)
-	if b.Judged && !b.Met() {
-		l.t.Errorf("the bar is missed: %s", b)
-	}
-}
-
-// end writes the report. What was seen while the load ran is among it.
+// end ends the watch and writes the report.
 func (l *stressLoad) end(rows int64) []stress.Sample {
 	l.t.Helper()
 	samples, err := l.watch.Stop()
 	if err != nil {
 		l.t.Errorf("a look at the server: %v", err)
 	}
-	l.report.Samples = samples
-	facts := fmt.Sprintf("%d rows written; load of %v on %d cores, which server and clients share; queries: half within %v, 95 of 100 within %v",
-		rows, *stressTime, runtime.NumCPU(), l.watch.Quantile(0.5), l.watch.Quantile(0.95))
-	l.report.Facts = append([]string{facts}, l.report.Facts...)
-	l.t.Log(strings.Join(l.report.Facts, "; "))
-	if *stressOut != "" {
-		if err := l.report.Write(*stressOut, strings.ToLower(strings.ReplaceAll(l.t.Name(), "/", "_"))); err != nil {
-			l.t.Error(err)
-		}
-	}
+	l.page.Samples = samples
+	l.fact("%d rows written in all, on %d cores, which server and clients share", rows, runtime.NumCPU())
 	return samples
 }
-
-// growth is by how many percent the most that was held in the last third of
-// the samples is above the most of the second third, when all was warm.
-func growth(list []stress.Sample, of func(stress.Sample) float64) float64 {
-	third := len(list) / 3
-	before := stress.Highest(list[third:2*third], of)
-	if before == 0 {
-		return 0
-	}
-	return 100 * (stress.Highest(list[2*third:], of)/before - 1)
-}
-
-func own(s stress.Sample) float64 { return s.Own }

@@ -3,9 +3,11 @@ package stress
 import (
 	"fmt"
 	"image/color"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,12 +44,37 @@ func (b Bar) String() string {
 	if b.Least {
 		word = "at least"
 	}
-	return fmt.Sprintf("%s: %.4g %s (%s %.4g)", b.What, b.Got, b.Unit, word, b.Limit)
+	return fmt.Sprintf("%s: %s %s (%s %s)", b.What, number(b.Got), b.Unit, word, number(b.Limit))
+}
+
+// row is the figure as a part of a table's row.
+func (b Bar) row() string {
+	sign, met := "≤", "yes"
+	if b.Least {
+		sign = "≥"
+	}
+	switch {
+	case !b.Judged:
+		met = "too short to count"
+	case !b.Met():
+		met = "**no**"
+	}
+	return fmt.Sprintf("%s | %s %s | %s %s %s | %s", b.What, number(b.Got), b.Unit, sign, number(b.Limit), b.Unit, met)
+}
+
+// number writes large figures as whole numbers, others with what counts.
+func number(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
 // Report is what there is to say about a run.
 type Report struct {
-	Title   string
+	Title string
+	// Failed is set where something else than a bar was missed.
+	Failed  bool
 	Facts   []string
 	Bars    []Bar
 	Samples []Sample
@@ -68,6 +95,9 @@ func (r *Report) Write(dir, name string) error {
 	if len(r.Samples) < 2 {
 		return nil
 	}
+	if err := os.WriteFile(filepath.Join(dir, name+".csv"), []byte(r.csv()), 0o644); err != nil {
+		return err
+	}
 	return r.plot(filepath.Join(dir, name+".png"))
 }
 
@@ -80,25 +110,15 @@ func (r *Report) markdown(name string) string {
 	if len(r.Bars) > 0 {
 		b.WriteString("\n| figure | measured | bar | met |\n|---|---:|---:|---|\n")
 		for _, x := range r.Bars {
-			sign, met := "≤", "yes"
-			if x.Least {
-				sign = "≥"
-			}
-			switch {
-			case !x.Judged:
-				met = "too short to count"
-			case !x.Met():
-				met = "**no**"
-			}
-			fmt.Fprintf(&b, "| %s | %.4g %s | %s %.4g %s | %s |\n", x.What, x.Got, x.Unit, sign, x.Limit, x.Unit, met)
+			fmt.Fprintf(&b, "| %s |\n", x.row())
 		}
 	}
 	if len(r.Samples) < 2 {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\n![memory, latency and throughput](%s.png)\n\n", name)
-	b.WriteString("| time | own memory MiB | resident MiB | heap MiB | CPU % | goroutines | WebSockets | rows/s written | rows/s heard | query p50 ms | query p95 ms | rows to flush | queued KiB |\n")
-	b.WriteString("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| time | own memory MiB | resident MiB | heap MiB | in use MiB | CPU % | goroutines | WebSockets | rows/s written | rows/s heard | query p50 ms | query p95 ms | rows to flush | queued KiB | phase |\n")
+	b.WriteString("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n")
 	step := (len(r.Samples) + reportRows - 1) / reportRows
 	for chunk := range slices.Chunk(r.Samples, step) {
 		s := chunk[len(chunk)-1]
@@ -106,9 +126,9 @@ func (r *Report) markdown(name string) string {
 		s.Rows = Mean(chunk, func(s Sample) float64 { return s.Rows })
 		s.Heard = Mean(chunk, func(s Sample) float64 { return s.Heard })
 		s.P95 = time.Duration(Highest(chunk, func(s Sample) float64 { return float64(s.P95) }))
-		fmt.Fprintf(&b, "| %v | %.1f | %.1f | %.1f | %.0f | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.0f | %.1f |\n",
-			s.At.Round(100*time.Millisecond), mib(s.Own), mib(s.Resident), mib(s.Heap), 100*s.CPU, s.Goroutines, s.WebSockets,
-			s.Rows, s.Heard, ms(s.P50), ms(s.P95), s.Waiting, s.Queued/1024)
+		fmt.Fprintf(&b, "| %v | %.1f | %.1f | %.1f | %.1f | %.0f | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.0f | %.1f | %s |\n",
+			s.At.Round(100*time.Millisecond), mib(s.Own), mib(s.Resident), mib(s.Heap), mib(s.Live), 100*s.CPU, s.Goroutines, s.WebSockets,
+			s.Rows, s.Heard, ms(s.P50), ms(s.P95), s.Waiting, s.Queued/1024, s.Phase)
 	}
 	return b.String()
 }
@@ -116,6 +136,17 @@ func (r *Report) markdown(name string) string {
 func mib(bytes float64) float64 { return bytes / (1 << 20) }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// csv is every sample.
+func (r *Report) csv() string {
+	var b strings.Builder
+	b.WriteString("seconds,phase,own,resident,heap,live,cpu,goroutines,websockets,rows_per_second,heard_per_second,p50_ms,p95_ms,waiting_rows,queued_bytes\n")
+	for _, s := range r.Samples {
+		fmt.Fprintf(&b, "%.1f,%s,%.0f,%.0f,%.0f,%.0f,%.4f,%.0f,%.0f,%.0f,%.0f,%.3f,%.3f,%.0f,%.0f\n", s.At.Seconds(), s.Phase, s.Own, s.Resident, s.Heap, s.Live,
+			s.CPU, s.Goroutines, s.WebSockets, s.Rows, s.Heard, ms(s.P50), ms(s.P95), s.Waiting, s.Queued)
+	}
+	return b.String()
+}
 
 // Mean is the average of a figure over the samples, 0 when there are none.
 func Mean(list []Sample, of func(Sample) float64) (out float64) {
@@ -132,6 +163,19 @@ func Highest(list []Sample, of func(Sample) float64) (out float64) {
 		out = max(out, of(s))
 	}
 	return out
+}
+
+// Lowest is the smallest value of a figure in the samples, 0 when there are
+// none.
+func Lowest(list []Sample, of func(Sample) float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	least := math.Inf(1)
+	for _, s := range list {
+		least = min(least, of(s))
+	}
+	return least
 }
 
 // plotColors tell the figures of one panel apart, also in grey.
@@ -151,7 +195,7 @@ func (r *Report) plot(path string) error {
 	}{
 		{"memory, MiB", []line{
 			{"own", func(s Sample) float64 { return mib(s.Own) }},
-			{"heap", func(s Sample) float64 { return mib(s.Heap) }}}},
+			{"in use", func(s Sample) float64 { return mib(s.Live) }}}},
 		{"query latency, ms", []line{
 			{"p50", func(s Sample) float64 { return ms(s.P50) }},
 			{"p95", func(s Sample) float64 { return ms(s.P95) }}}},
@@ -166,6 +210,9 @@ func (r *Report) plot(path string) error {
 		p.Y.Min = 0
 		p.Legend.Top = true
 		p.Add(plotter.NewGrid())
+		if err := r.phases(p, i == 0); err != nil {
+			return err
+		}
 		for j, l := range panel.lines {
 			points := make(plotter.XYs, len(r.Samples))
 			for k, s := range r.Samples {
@@ -181,9 +228,11 @@ func (r *Report) plot(path string) error {
 			p.Legend.Add(l.name, drawn)
 		}
 		p.Y.Min = 0
+		p.Y.Max *= 1.15 // room for the legend
 		column[i] = []*plot.Plot{p}
 	}
 	column[0][0].Title.Text = r.Title
+	column[0][0].Title.Padding = vg.Points(6)
 	column[len(column)-1][0].X.Label.Text = "seconds"
 	image := vgimg.New(18*vg.Centimeter, 22*vg.Centimeter)
 	tiles := draw.Tiles{Rows: len(column), Cols: 1, PadX: vg.Millimeter, PadY: 4 * vg.Millimeter, PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}
@@ -199,4 +248,34 @@ func (r *Report) plot(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// phases marks where each phase begins, and names it.
+func (r *Report) phases(p *plot.Plot, named bool) error {
+	last := ""
+	for _, s := range r.Samples {
+		if s.Phase == last {
+			continue
+		}
+		if last = s.Phase; last == "" {
+			continue
+		}
+		at := plotter.XY{X: s.At.Seconds()}
+		mark, err := plotter.NewScatter(plotter.XYs{at})
+		if err != nil {
+			return err
+		}
+		mark.Shape, mark.Color, mark.Radius = draw.TriangleGlyph{}, color.Black, vg.Points(3)
+		p.Add(mark)
+		if !named {
+			continue
+		}
+		names, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{at}, Labels: []string{s.Phase}})
+		if err != nil {
+			return err
+		}
+		names.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(2)}
+		p.Add(names)
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ type Sample struct {
 	At time.Duration // since the watch began
 	Memory
 	Heap       float64 // bytes of Go objects, garbage that is not collected yet included
+	Live       float64 // bytes of Go objects that the last collection has left
 	CPU        float64 // of all cores together, 0 to 1, since the sample before
 	Goroutines float64
 	WebSockets float64
@@ -24,6 +25,17 @@ type Sample struct {
 	P50        time.Duration
 	P95        time.Duration
 	Asked      int // how many queries the two are about
+	Phase      string
+}
+
+// In are the samples of a phase.
+func In(phase string, list []Sample) (out []Sample) {
+	for _, s := range list {
+		if s.Phase == phase {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Watch samples a server until Stop. Its counters are for the load that runs
@@ -40,7 +52,8 @@ type Watch struct {
 	rows    int
 	heard   int
 	took    []time.Duration // since the last sample
-	all     []time.Duration
+	phase   string
+	all     map[string][]time.Duration // of a phase
 	samples []Sample
 	err     error
 }
@@ -49,9 +62,24 @@ type Watch struct {
 // interval.
 func Start(url string, pid int, every time.Duration) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{url: url, pid: pid, from: time.Now(), cancel: cancel, done: make(chan struct{})}
+	w := &Watch{url: url, pid: pid, from: time.Now(), cancel: cancel, done: make(chan struct{}), all: map[string][]time.Duration{}}
 	go w.run(ctx, every)
 	return w
+}
+
+// Seen tells how many samples of a phase there are.
+func (w *Watch) Seen(phase string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(In(phase, w.samples))
+}
+
+// Phase begins another phase of what the server has to bear. The first one has
+// no name, and neither have those that are between others.
+func (w *Watch) Phase(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.phase = name
 }
 
 // Wrote counts rows that were written.
@@ -73,7 +101,7 @@ func (w *Watch) Asked(took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.took = append(w.took, took)
-	w.all = append(w.all, took)
+	w.all[w.phase] = append(w.all[w.phase], took)
 }
 
 // Stop ends the watch and gives what was seen, and the first error of looking.
@@ -86,11 +114,11 @@ func (w *Watch) Stop() ([]Sample, error) {
 	return w.samples, w.err
 }
 
-// Quantile is the time that a share of all queries did not exceed.
-func (w *Watch) Quantile(share float64) time.Duration {
+// Quantile is the time that a share of the queries of a phase did not exceed.
+func (w *Watch) Quantile(phase string, share float64) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return quantile(w.all, share)
+	return quantile(w.all[phase], share)
 }
 
 // quantile sorts the list.
@@ -159,6 +187,7 @@ func (w *Watch) sample(before, now look) Sample {
 	return Sample{
 		At: now.at.Sub(w.from), Memory: now.memory,
 		Heap:       now.metrics["go_memstats_heap_alloc_bytes"],
+		Live:       now.metrics["go_gc_heap_live_bytes"],
 		CPU:        (now.metrics["process_cpu_seconds_total"] - before.metrics["process_cpu_seconds_total"]) / seconds / float64(runtime.NumCPU()),
 		Goroutines: now.metrics["go_goroutines"],
 		WebSockets: now.metrics["kalamdb_websocket_connections"],
@@ -170,5 +199,6 @@ func (w *Watch) sample(before, now look) Sample {
 		P50:        quantile(w.took, 0.5),
 		P95:        quantile(w.took, 0.95),
 		Asked:      len(w.took),
+		Phase:      w.phase,
 	}
 }
