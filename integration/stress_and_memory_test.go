@@ -156,17 +156,21 @@ func TestMemoryReleaseAfterStress(t *testing.T) {
 			t.Errorf("%s was %v before the load and is %v after it", name, before, after)
 		}
 	}
-	for _, x := range []struct {
-		what string
-		of   func(stress.Sample) float64
-	}{{"in use after the load, above before", live}, {"memory after the load, above before", own}} {
-		before, after := stress.Lowest(stress.In(phaseBefore, r.all), x.of), stress.Lowest(stress.In(phaseAfter, r.all), x.of)
-		if before == 0 || after == 0 {
-			t.Fatalf("%s: %v, %v", x.what, after, before)
+	compare := func(what string, before, after float64) {
+		if before <= 0 || after <= 0 {
+			t.Errorf("%s: %v bytes, before %v", what, after, before)
+			return
 		}
-		s.fact("%s: %.1f MiB, %.1f MiB", x.what, after/(1<<20), before/(1<<20))
-		s.bar(stress.Bar{What: x.what, Got: 100 * (after/before - 1), Limit: 5, Unit: "%"})
+		s.fact("%s: %.1f MiB, before the load %.1f MiB", what, after/(1<<20), before/(1<<20))
+		s.bar(stress.Bar{What: what + ", more than before", Got: 100 * (after/before - 1), Limit: 5, Unit: "%"})
 	}
+	// Between two collections what the tests' own questions leave adds up.
+	compare("memory at rest", stress.Lowest(stress.In(phaseBefore, r.all), own), stress.Lowest(stress.In(phaseAfter, r.all), own))
+	// There are more cold rows than before, and the Bloom filters of those that
+	// are looked for stay in a cache, which is bounded.
+	const filter = 1.25 // bytes of a row
+	compare("in use at rest without filters", r.before["go_gc_heap_live_bytes"]-filter*r.before["kalamdb_cold_rows"],
+		r.after["go_gc_heap_live_bytes"]-filter*r.after["kalamdb_cold_rows"])
 }
 
 // TestQueryPerformanceUnderStress is story 12, scenario 6: while ten write and
