@@ -246,6 +246,32 @@ func TestShutdownAutomaticFlush(t *testing.T) {
 	}
 }
 
+// TestShutdownFlushTakesLessThanHalfAMinute is SC-010: a server with nine
+// tables of 20,000 rows each stops within 30 seconds, and all rows are in files.
+func TestShutdownFlushTakesLessThanHalfAMinute(t *testing.T) {
+	harness.NeedDurable(t)
+	t.Parallel()
+	const tables, rows = 9, 20_000
+	c := newCellar(t, flushTable)
+	for i := range tables {
+		harness.Exec(t, c.admin, fmt.Sprintf("CREATE SHARED TABLE wide%d AS SELECT i AS id, 'message ' || i AS content FROM generate_series(1, %d) AS g(i)", i, rows))
+	}
+	began := time.Now()
+	c.Stop()
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if got := segments(t, c.Server); len(got) != tables {
+		t.Errorf("the files are %v", got)
+	}
+	c.Restart()
+	for i := range tables {
+		if got := tableStats(t, c.admin, fmt.Sprintf("wide%d", i)); got.BufferedRows != 0 || got.FlushedRows != rows {
+			t.Errorf("table %d has %+v", i, got)
+		}
+	}
+}
+
 // TestFlushTableSynchronousOperation is story 3: when the statement returns,
 // the job is done and the files are there.
 func TestFlushTableSynchronousOperation(t *testing.T) {

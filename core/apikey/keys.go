@@ -20,9 +20,10 @@ import (
 const (
 	// SaveInterval is how often times of last use are written.
 	SaveInterval = time.Minute
-	// MaxPerUser and MaxTotal bound how many keys there are.
+	// MaxPerUser bounds how many keys a user has.
 	MaxPerUser = 100
-	MaxTotal   = 100_000
+	// MaxTotal bounds how many keys there are.
+	MaxTotal = 100_000
 	// MaxName is how many bytes a key's name may have.
 	MaxName = 256
 	// saveBatch is how many records are written at once.

@@ -3,11 +3,13 @@
 //
 //	covered profile.txt
 //
+// It fails when all together are below the goal.
 // Packages that only tests use are left out.
 package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -99,6 +101,9 @@ func report(w io.Writer, profile io.Reader) error {
 		fmt.Fprintf(w, "%-32s %5.1f %%%s\n", pkg, 100*s.of(), note)
 	}
 	fmt.Fprintf(w, "%-32s %5.1f %% of %d statements; the goal is %.0f %%\n", "all", 100*total.of(), total.all, 100*goal)
+	if total.of() < goal {
+		return errors.New("the coverage is below the goal")
+	}
 	return nil
 }
 
