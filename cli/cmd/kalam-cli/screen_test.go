@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/golden"
 )
@@ -55,5 +57,32 @@ func TestStreamScreen(t *testing.T) {
 		shown := string(tm.out)
 		tm.mu.Unlock()
 		compareScreen(t, fmt.Sprintf("stream_%d", cols), shown)
+	}
+}
+
+// TestStreamAsCSV: each change is a row, with the operation and the sequence
+// before the columns, and nothing else is on the output.
+func TestStreamAsCSV(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	home := t.TempDir()
+	file := filepath.Join(home, "changes.csv")
+	tm := start(t, home, 80, "-h", s.URL, "--csv", "-o", file, "tail", "--last", "1", "SELECT * FROM app.m")
+	tm.expect("Subscribed to app.m")
+	s.subscribed(1)
+	s.publish(insertOf(1, "a, b"))
+	s.publish(updateOf(1, "a, b", "c"))
+	const want = "event,seq,id,text\ninitial,0,0,old\ninsert,1,1,\"a, b\"\nupdate,2,1,c\n"
+	var got []byte
+	for deadline := time.Now().Add(15 * time.Second); string(got) != want; time.Sleep(5 * time.Millisecond) {
+		var err error
+		if got, err = os.ReadFile(file); err != nil || time.Now().After(deadline) {
+			t.Fatalf("the file has %q, %v", got, err)
+		}
+	}
+	tm.typ("\x03")
+	tm.expect("Subscription ended: 2 changes (1 insert, 1 update)")
+	if code := tm.exit(); code != 130 {
+		t.Errorf("exit code %d", code)
 	}
 }
