@@ -171,7 +171,7 @@ func BenchmarkPointQuery(b *testing.B) {
 }
 
 // BenchmarkDurableInserts compares single-row inserts, each synced before it
-// is acknowledged, on sixteen connections and on one, in turns.
+// is acknowledged, on sixteen and sixty-four connections and on one, in turns.
 func BenchmarkDurableInserts(b *testing.B) {
 	server := harness.Start(b)
 	admin := server.Admin(b)
@@ -201,15 +201,17 @@ func BenchmarkDurableInserts(b *testing.B) {
 		return float64(done.Load()) / time.Since(start).Seconds()
 	}
 	round(16)
-	var one, sixteen float64
+	var one, sixteen, many float64
 	rounds := 0
 	for b.Loop() {
 		one += round(1)
 		sixteen += round(16)
+		many += round(64)
 		rounds++
 	}
 	b.ReportMetric(one/float64(rounds), "inserts/s-1")
 	b.ReportMetric(sixteen/float64(rounds), "inserts/s-16")
+	b.ReportMetric(many/float64(rounds), "inserts/s-64")
 	b.ReportMetric(sixteen/one, "ratio")
 	b.ReportMetric(0, "ns/op")
 }
