@@ -167,18 +167,18 @@ func TestRequestTricks(t *testing.T) {
 		}
 	}
 	// Of a length and chunks in one request the chunks are believed (RFC 9112,
-	// section 6.3): with the length, the body would be no JSON and the rest of
-	// it no request.
+	// section 6.3): with the length, the body would be no JSON. What a proxy may
+	// have taken for the rest of the body is not taken for a request.
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	next := "GET /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+	next := "GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	fmt.Fprint(conn, head("Content-Length: 5", "Transfer-Encoding: chunked")+"\r\n"+chunked+next)
 	answers, err := io.ReadAll(conn)
-	if err != nil || bytes.Count(answers, []byte("HTTP/1.1 ")) != 2 || !bytes.HasPrefix(answers, []byte("HTTP/1.1 200 ")) || !bytes.Contains(answers, []byte("/next")) {
+	if err != nil || bytes.Count(answers, []byte("HTTP/1.1 ")) != 1 || !bytes.HasPrefix(answers, []byte("HTTP/1.1 200 ")) || !bytes.Contains(answers, []byte("Connection: close\r\n")) {
 		t.Errorf("%v: %s", err, answers)
 	}
 }

@@ -80,7 +80,8 @@ type commands struct{ env Env }
 
 func (c *commands) app() *cli.App {
 	build := buildinfo.Get()
-	return &cli.App{
+	file := &cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`"}
+	app := &cli.App{
 		Name:  "kalamdb-server",
 		Usage: "a SQL-first realtime database: SQL over HTTP, live queries over WebSocket",
 		Description: "Without a command it serves. The configuration is config.toml in the working directory or the file\n" +
@@ -90,10 +91,8 @@ func (c *commands) app() *cli.App {
 		// Run decides about the exit code.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return &exitError{ExitUsage, err} },
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`"},
-		},
-		Action: c.serve,
+		Flags:          []cli.Flag{file},
+		Action:         c.serve,
 		Commands: []*cli.Command{
 			{
 				Name: "token", Usage: "issue a token for a user, signed with this server's secret", Action: c.token,
@@ -128,13 +127,28 @@ func (c *commands) app() *cli.App {
 			},
 		},
 	}
+	for _, command := range app.Commands { // people write it behind the command as well
+		command.Flags = append(command.Flags, file)
+	}
+	return app
+}
+
+// file is the configuration file that the flags name, before or behind the
+// command.
+func file(ctx *cli.Context) string {
+	for _, c := range ctx.Lineage() {
+		if name := c.String("config"); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *commands) load(ctx *cli.Context) (*config.Loaded, error) {
 	if ctx.Args().Present() {
 		return nil, &exitError{ExitUsage, fmt.Errorf("there is no command %q; kalamdb-server --help lists them", ctx.Args().First())}
 	}
-	loaded, err := config.Load(config.Options{File: ctx.String("config")})
+	loaded, err := config.Load(config.Options{File: file(ctx)})
 	if err != nil {
 		return nil, &exitError{ExitUsage, err}
 	}

@@ -61,6 +61,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"token", "--user", "u", "--ttl", "-1s"}, "--ttl"},
 		{[]string{"--config", bad}, bad + ":2: unknown key server.prot"},
 		{[]string{"--config", bad, "config"}, bad + ":2: unknown key server.prot"},
+		{[]string{"config", "--config", bad}, bad + ":2: unknown key server.prot"},
+		{[]string{"token", "--user", "u", "-c", bad}, bad + ":2: unknown key server.prot"},
 		{[]string{"--config", bad + "x"}, "no such file"},
 	} {
 		if code, _, errs := run(t, tc.args...); code != ExitUsage || !strings.Contains(errs, tc.want) {

@@ -27,7 +27,7 @@ func isReloadable(key string) bool {
 // configuration that is wrong changes nothing. It returns the one that is in
 // effect now.
 func (c *commands) reload(ctx *cli.Context, s *app.Server, log *logging.Logger, old *config.Loaded) *config.Loaded {
-	fresh, err := config.Load(config.Options{File: ctx.String("config")})
+	fresh, err := config.Load(config.Options{File: file(ctx)})
 	if err != nil {
 		log.Error("the configuration was not reloaded", "error", err)
 		return old

@@ -184,6 +184,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(rec, r)
 	header := w.Header()
 	header["X-Content-Type-Options"] = nosniff
+	if len(r.TransferEncoding) > 0 {
+		// A proxy that went by a Content-Length beside it takes the end of this
+		// request for the beginning of the next. net/http does not tell whether
+		// there was one, so the connection ends (RFC 9112, 6.1).
+		header["Connection"] = closeConnection
+	}
 	if h.cors(rec, r, rt) {
 		return
 	}
@@ -216,6 +222,8 @@ var recorders = sync.Pool{New: func() any { return new(recorder) }}
 var (
 	nosniff = []string{"nosniff"}
 	noStore = []string{"no-store"}
+
+	closeConnection = []string{"close"}
 )
 
 // recover turns a panic into INTERNAL. An answer that has begun is broken off,
