@@ -25,7 +25,8 @@ var _ kv.Backend = (*Backend)(nil)
 const maxKnown = 1 << 16
 
 // largeValue is the size from which on Badger keeps a value in a file beside
-// the tree. It must not change for data that is there.
+// the tree. A batch with such a value goes through the journal, whatever its
+// size, as two files cannot be made durable at once. It must not change for data that is there.
 const largeValue = 1 << 20
 
 // Backend is an open Badger database.
@@ -56,6 +57,8 @@ type Backend struct {
 	freeUntil  int64 // bytes that may be written before the disk is looked at again
 	freeAt     time.Time
 	journalled uint64
+	// values says that the write under way may have large values.
+	values bool
 	// step, set by tests, is called before each named step of a large batch;
 	// its error ends the batch there as a crash would.
 	step func(name string) error
@@ -80,7 +83,7 @@ func Open(opt Options) (*Backend, error) {
 		return nil, fmt.Errorf("open badger: %w", err)
 	}
 	bo := badger.DefaultOptions(opt.Dir).
-		WithSyncWrites(!opt.NoSync).
+		WithSyncWrites(!opt.NoSync && !ownSync).
 		WithMemTableSize(opt.MemTable).
 		WithNumMemtables(2).
 		WithBlockCacheSize(opt.BlockCache).
@@ -116,13 +119,16 @@ func Open(opt Options) (*Backend, error) {
 		},
 	}
 	b.db.SetDiscardTs(b.visible)
-	b.folder.dir = opt.Dir
+	b.folder = newFolder(opt.Dir)
 	if !opt.NoSync {
 		if err := b.folder.open(); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
 	}
-	if err := b.recoverJournal(); err != nil {
+	b.values = true // there may be some in the journal
+	err = b.recoverJournal()
+	b.values = false
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open badger: finish large batch: %w", err), db.Close())
 	}
 	return b, nil
@@ -183,16 +189,42 @@ func (b *Backend) Compact(ctx context.Context) error {
 	if err := b.db.Flatten(1); err != nil {
 		return unavailable("written", fmt.Errorf("flatten: %w", err))
 	}
-	for ctx.Err() == nil {
-		switch err := b.db.RunValueLogGC(0.5); {
-		case err == nil:
-		case errors.Is(err, badger.ErrNoRewrite):
-			return nil
-		default:
-			return unavailable("written", fmt.Errorf("collect value log: %w", err))
+	for {
+		if more, err := b.collectValues(ctx); err != nil || !more {
+			return err
 		}
 	}
-	return ctx.Err()
+}
+
+// collectValues rewrites one file of large values, if one is half garbage. It
+// is the only writer meanwhile: rewriting writes to the log files, too. Badger
+// deletes no such file while somebody iterates, so what was rewritten is made
+// durable before the old one goes.
+func (b *Backend) collectValues(ctx context.Context) (more bool, err error) {
+	if err := acquire(ctx, b.writing); err != nil {
+		return false, err
+	}
+	defer release(b.writing)
+	if err := b.failed.Load(); err != nil {
+		return false, err
+	}
+	txn := b.db.NewTransactionAt(b.latest(), false)
+	defer txn.Discard()
+	keep := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{journalTag}})
+	defer keep.Close()
+	collected := b.db.RunValueLogGC(0.5)
+	if errors.Is(collected, badger.ErrNoRewrite) {
+		return false, nil
+	}
+	if !b.opt.NoSync {
+		if err := b.folder.look(); err != nil {
+			return false, b.fail(fmt.Errorf("collect value log: %w", err))
+		}
+	}
+	if collected != nil {
+		return false, unavailable("written", fmt.Errorf("collect value log: %w", collected))
+	}
+	return true, nil
 }
 
 // Close implements kv.Backend.
@@ -211,6 +243,7 @@ func (b *Backend) Close() error {
 		}
 		s.end(kv.ErrClosed)
 	}
+	b.folder.close()
 	if err := b.db.Close(); err != nil {
 		return unavailable("written", fmt.Errorf("close badger: %w", err))
 	}

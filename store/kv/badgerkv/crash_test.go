@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -214,24 +215,47 @@ func TestFolderFindsNewFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	remove := func(name string) {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch("00006.mem")
 	touch("00007.mem")
 	touch("000002.vlog")
 	touch("notes.mem")
-	f := folder{dir: dir}
-	if err := f.open(); err != nil || f.memFile != 7 || f.valueFile != 2 {
-		t.Fatalf("%+v, %v", f, err)
+	f := newFolder(dir)
+	defer f.close()
+	var synced []string
+	f.synced = func(name string) { synced = append(synced, name) }
+	check := func(step string, err error, want ...string) {
+		t.Helper()
+		if !ownSync {
+			want = slices.DeleteFunc(want, func(name string) bool { return name != "." })
+		}
+		if err != nil || !slices.Equal(synced, want) {
+			t.Errorf("%s: synced %q, %v, want %q", step, synced, err, want)
+		}
+		synced = nil
 	}
-	touch("00009.mem") // 8 has come and gone
-	touch("00010.mem")
+	check("open", f.open(), "00006.mem", "00007.mem", "000002.vlog", ".")
+	check("a commit", f.commit(false), "00007.mem")
+	check("with values", f.commit(true), "00007.mem", "000002.vlog")
+	touch("00008.mem")
 	touch("000003.vlog")
-	if err := f.syncNew(); err != nil || f.memFile != 10 || f.valueFile != 3 {
-		t.Fatalf("%+v, %v", f, err)
+	check("a new file", f.commit(false), "00007.mem", "00008.mem", ".")
+	remove("00007.mem")
+	check("an old one has gone", f.commit(false), "00008.mem")
+	check("new values", f.commit(true), "00008.mem", "000002.vlog", "000003.vlog", ".")
+	touch("00009.mem")
+	remove("00008.mem") // it is in a sorted file before it was looked at
+	touch("00011.mem")
+	check("after a drop", f.look(), "00006.mem", "00009.mem", "00011.mem", "000002.vlog", "000003.vlog", ".")
+	remove("00011.mem")
+	if err := f.commit(false); ownSync && err == nil {
+		t.Error("a commit without a log file is taken for durable")
 	}
 	f.dir = filepath.Join(dir, "gone")
-	f.memFile = 0
-	if err := f.syncNew(); err != nil {
-		t.Errorf("no new files: %v", err)
-	}
 	if err := f.open(); err == nil {
 		t.Error("a missing folder was synced")
 	}

@@ -17,9 +17,11 @@
 // next timestamp, and becomes visible when that timestamp is published after
 // its commit. So a snapshot never waits for a commit under way.
 //
-// Durability. With Sync each commit is synced before Write returns. Badger
-// does not sync the folder when it makes a new log file; this package does,
-// before it acknowledges a write that may stand in one. On Windows Badger's
-// sync of a memory-mapped log does not reach the disk: there, an acknowledged
-// write survives the end of the process, but not a power loss.
+// Durability. With Sync each commit is synced before Write returns. On Linux
+// this package does it: it syncs the memtable's log, and the file of large
+// values only for batches that have some; see folder. Elsewhere Badger does it.
+// Badger does not sync the folder when it makes a new log file; this package
+// does, before it acknowledges a write that may stand in one. On Windows
+// Badger's sync of a memory-mapped log does not reach the disk: there, an
+// acknowledged write survives the end of the process, but not a power loss.
 package badgerkv

@@ -57,18 +57,27 @@ func (b *Backend) drop(ctx context.Context, data, registry []byte, gone func(kv.
 	return b.dropWith(ctx, gone, func() error {
 		// The data goes before the registry, so that what a crash leaves can
 		// still be found by its name.
-		if err := b.db.DropPrefix(data); err != nil {
-			return b.fail(fmt.Errorf("drop partitions: %w", err))
+		if err := b.dropPrefix(data); err != nil {
+			return err
 		}
 		err := few()
 		if !errors.Is(err, badger.ErrTxnTooBig) {
 			return err
 		}
-		if err := b.db.DropPrefix(registry); err != nil {
-			return b.fail(fmt.Errorf("drop partitions: %w", err))
-		}
-		return nil
+		return b.dropPrefix(registry)
 	})
+}
+
+// dropPrefix has Badger rewrite its files, which begins another log file.
+func (b *Backend) dropPrefix(prefix []byte) error {
+	err := b.db.DropPrefix(prefix)
+	if err == nil && !b.opt.NoSync {
+		err = b.folder.look()
+	}
+	if err != nil {
+		return b.fail(fmt.Errorf("drop partitions: %w", err))
+	}
+	return nil
 }
 
 // dropWith runs a drop as the only writer.

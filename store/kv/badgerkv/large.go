@@ -25,8 +25,10 @@ import (
 //
 // Then the timestamp is published.
 
-// chunkSize is about the size of a journal entry. It stays well below Badger's
-// threshold for large values and makes few enough entries for step 4.
+// chunkSize is the size of a journal entry. The steps are written one behind the
+// other and cut where an entry is full, so that none reaches Badger's threshold
+// for large values: it does not count what a journal leaves in their files as
+// garbage. Few enough entries are left for step 4.
 const chunkSize = 512 << 10
 
 // Steps, as Backend.step names them.
@@ -49,6 +51,8 @@ func journalMarkKey(id uint64) []byte {
 // writeLarge writes a batch of any size atomically. Journal and apply share
 // the batch's timestamp.
 func (b *Backend) writeLarge(batch *kv.Batch, fresh []kv.Partition, ts uint64) error {
+	b.values = true
+	defer func() { b.values = false }()
 	b.journalled++
 	id := b.journalled
 	chunks, err := b.writeJournal(batch, fresh, id, ts)
@@ -89,23 +93,23 @@ func (b *Backend) writeJournal(batch *kv.Batch, fresh []kv.Partition, id, ts uin
 	defer w.discard()
 	var chunk []byte
 	var n uint32
-	cut := func() error {
-		err := w.add(journalChunkKey(id, n), chunk, kv.OpPut)
+	cut := func(size int) error {
+		err := w.add(journalChunkKey(id, n), chunk[:size:size], kv.OpPut)
 		n++
-		chunk = nil // the transaction keeps it
+		chunk = chunk[size:] // the transaction keeps what is before
 		return err
 	}
 	add := func(kind kv.OpKind, key, value []byte) error {
-		if len(chunk) > 0 && len(chunk)+len(key)+len(value) > chunkSize {
-			if err := cut(); err != nil {
-				return err
-			}
-		}
 		chunk = append(chunk, byte(kind))
 		chunk = binary.AppendUvarint(chunk, uint64(len(key)))
 		chunk = append(chunk, key...)
 		chunk = binary.AppendUvarint(chunk, uint64(len(value)))
 		chunk = append(chunk, value...)
+		for len(chunk) >= chunkSize {
+			if err := cut(chunkSize); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	for _, p := range fresh {
@@ -124,8 +128,10 @@ func (b *Backend) writeJournal(batch *kv.Batch, fresh []kv.Partition, id, ts uin
 			return 0, err
 		}
 	}
-	if err := cut(); err != nil {
-		return 0, err
+	if len(chunk) > 0 {
+		if err := cut(len(chunk)); err != nil {
+			return 0, err
+		}
 	}
 	return n, w.flush()
 }
@@ -281,30 +287,36 @@ func (b *Backend) recoverJournal() error {
 func (b *Backend) applyChunks(txn *badger.Txn, keys [][]byte, ts uint64) error {
 	w := &splitter{b: b, ts: ts, step: stepApply}
 	defer w.discard()
+	var rest []byte // a step may go on in the next entry
 	for _, k := range keys {
 		item, err := txn.Get(k)
 		if err != nil {
 			return err
 		}
-		rest, err := item.ValueCopy(nil)
+		err = item.Value(func(v []byte) error {
+			rest = append(rest, v...)
+			return nil
+		})
 		if err != nil {
 			return err
 		}
 		for len(rest) > 0 {
-			kind := kv.OpKind(rest[0])
 			key, r, ok := cutBytes(rest[1:])
 			if !ok {
-				return fmt.Errorf("damaged journal entry %x", k)
+				break
 			}
 			value, r, ok := cutBytes(r)
 			if !ok {
-				return fmt.Errorf("damaged journal entry %x", k)
+				break
 			}
-			if err := w.add(key, value, kind); err != nil {
+			if err := w.add(key, value, kv.OpKind(rest[0])); err != nil {
 				return err
 			}
 			rest = r
 		}
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("damaged journal: %d bytes are no step", len(rest))
 	}
 	return w.flush()
 }

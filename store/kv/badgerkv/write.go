@@ -32,7 +32,7 @@ func appendRegistryKey(dst []byte, p kv.Partition) []byte {
 }
 
 // Write implements kv.Backend. A batch within Limits is one transaction of
-// Badger; a larger one goes through the journal.
+// Badger; a larger one, or one with a large value, goes through the journal.
 func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
 	if err := batch.Err(); err != nil {
 		return err
@@ -56,7 +56,10 @@ func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
 		return err
 	}
 	ts := b.nextTs()
-	err = b.writeSmall(batch, fresh, ts)
+	err = badger.ErrTxnTooBig
+	if !hasLargeValue(batch) {
+		err = b.writeSmall(batch, fresh, ts)
+	}
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		err = b.writeLarge(batch, fresh, ts)
 	}
@@ -66,6 +69,18 @@ func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
 	b.publish(ts)
 	b.remember(fresh)
 	return nil
+}
+
+func hasLargeValue(batch *kv.Batch) bool {
+	if batch.Size() < largeValue {
+		return false
+	}
+	for i := range batch.Len() {
+		if len(batch.Op(i).Value) >= largeValue {
+			return true
+		}
+	}
+	return false
 }
 
 // freeAge is how long the room on the disk is taken to be the same, as others
@@ -207,7 +222,7 @@ func (b *Backend) commit(txn *badger.Txn, ts uint64) error {
 		return err
 	}
 	if err == nil && !b.opt.NoSync {
-		err = b.folder.syncNew()
+		err = b.folder.commit(b.values)
 	}
 	if err != nil {
 		return b.fail(fmt.Errorf("commit: %w", err))
