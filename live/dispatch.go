@@ -168,12 +168,12 @@ func (d *dispatcher) offer(g *group) {
 
 // classify finds what happened to the result of the projection's filter: 0 is
 // nothing.
-func (d *dispatcher) classify(p *projection) (Kind, error) {
+func (d *dispatcher) classify(p *projection) (_ Kind, err error) {
+	defer d.recover(p, &err)
 	ev := p.evaluator()
 	d.scan(len(p.plan.Table.Columns))
 	d.hub.stats.evaluated.Add(1)
 	was, is := false, false
-	var err error
 	if d.before != nil {
 		if was, err = ev.Match(d.before); err != nil {
 			return 0, err
@@ -195,6 +195,25 @@ func (d *dispatcher) classify(p *projection) (Kind, error) {
 		return Delete, nil
 	}
 	return 0, nil
+}
+
+// project makes a delivered row of one in scan order.
+func (d *dispatcher) project(p *projection, from, into sqltype.Row) (err error) {
+	defer d.recover(p, &err)
+	if err := p.evaluator().Project(from, into[:len(p.plan.Columns)]); err != nil {
+		return fmt.Errorf("evaluate the projection: %w", err)
+	}
+	p.plan.layout().system(into, from[d.width+1], from[d.width+2])
+	return nil
+}
+
+// recover turns a panic in evaluating into an error, which ends the
+// subscriptions that it concerns and nothing else.
+func (d *dispatcher) recover(p *projection, err *error) {
+	if r := recover(); r != nil {
+		p.eval = nil // it may be in any state
+		*err = d.hub.panicked(r, "table", d.event.Table, "user", d.event.User)
+	}
 }
 
 func (d *dispatcher) fail(p *projection, err error) {
@@ -231,18 +250,13 @@ func (d *dispatcher) add(p *projection, kind Kind) {
 		slab = slab[:2*n]
 	}
 	row, old := slab[:n:n], slab[n:]
-	w := d.width
-	if err := p.evaluator().Project(d.after, row[:len(p.plan.Columns)]); err != nil {
-		d.fail(p, fmt.Errorf("evaluate the projection: %w", err))
-		return
+	err := d.project(p, d.after, row)
+	if err == nil && kind != Insert {
+		err = d.project(p, d.before, old)
 	}
-	l.system(row, d.after[w+1], d.after[w+2])
-	if kind != Insert {
-		if err := p.evaluator().Project(d.before, old[:len(p.plan.Columns)]); err != nil {
-			d.fail(p, fmt.Errorf("evaluate the projection: %w", err))
-			return
-		}
-		l.system(old, d.before[w+1], d.before[w+2])
+	if err != nil {
+		d.fail(p, err)
+		return
 	}
 	if b == nil {
 		b = &Batch{Kind: kind, Columns: l.columns, Time: e.Time, bytes: batchBytes}
@@ -309,6 +323,19 @@ func (d *dispatcher) lose(topics []*topic) {
 	}
 }
 
+// replan makes a new plan of one; a panic over it is its error.
+func (d *dispatcher) replan(old *Plan, rebind func(*Plan) (*Plan, error)) (p *Plan, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, d.hub.panicked(r, "table", old.Table.ID)
+		}
+	}()
+	if p, err = rebind(old); err == nil {
+		p.layout()
+	}
+	return p, err
+}
+
 // rebind moves the shard's subscriptions of a table to new plans.
 func (d *dispatcher) rebind(table ident.TableID, version uint32, rebind func(*Plan) (*Plan, error)) {
 	var topics []*topic
@@ -341,10 +368,7 @@ func (d *dispatcher) rebind(table ident.TableID, version uint32, rebind func(*Pl
 			old := s.Plan()
 			r, ok := done[old]
 			if !ok {
-				r.plan, r.err = rebind(old)
-				if r.err == nil {
-					r.plan.layout()
-				}
+				r.plan, r.err = d.replan(old, rebind)
 				done[old] = r
 			}
 			if r.err != nil {

@@ -3,9 +3,11 @@ package live
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -370,6 +372,13 @@ type Info struct {
 	QueuedRows, QueuedBytes int
 	// Resyncs is how often the reader was too slow.
 	Resyncs uint64
+}
+
+// panicked logs a panic over what a live query asks for, and makes the error of
+// it that the query ends with.
+func (h *Hub) panicked(p any, where ...any) error {
+	h.log.Error("panic in a live query", append(where, "panic", p, "stack", string(debug.Stack()))...)
+	return dberr.New(dberr.Internal, "The live query has failed.").Wrap(fmt.Errorf("panic: %v", p))
 }
 
 // List describes the subscriptions of a user, or all of them when user is

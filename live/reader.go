@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 )
 
@@ -60,7 +61,7 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 		}
 		if len(s.replays) > 0 {
 			s.mu.Unlock()
-			m, ok, err := s.replays[0].next(ctx)
+			m, ok, err := s.replay(ctx)
 			if ok {
 				return m, true, nil
 			}
@@ -128,7 +129,7 @@ func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
 	if src == nil {
 		return Message{}, false, s.fault(ctx, dberr.New(dberr.ResyncRequired, "the subscription was too slow and its changes are not kept"))
 	}
-	rows, at, err := src.Since(ctx, plan, s.user, from)
+	rows, at, err := s.since(ctx, src, plan, from)
 	if err != nil {
 		s.mu.Lock()
 		s.lost, s.lostFrom = true, from // for a reader that comes again
@@ -144,6 +145,26 @@ func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
 	s.raise(at)
 	s.mu.Unlock()
 	return Message{}, false, nil
+}
+
+// replay gives the next message of the first source; a panic over it is its
+// error. The caller holds reading.
+func (s *Subscription) replay(ctx context.Context) (m Message, ok bool, err error) {
+	defer s.recover(&err)
+	return s.replays[0].next(ctx)
+}
+
+// since opens the source of what was missed; a panic over it is its error.
+func (s *Subscription) since(ctx context.Context, src Source, p *Plan, from change.Seq) (rows RowSource, at change.Seq, err error) {
+	defer s.recover(&err)
+	return src.Since(ctx, p, s.user, from)
+}
+
+// recover turns a panic over the rows of a source into an error.
+func (s *Subscription) recover(err *error) {
+	if p := recover(); p != nil {
+		*err = s.hub.panicked(p, "live_id", s.id, "user", s.user)
+	}
 }
 
 // fault is the error that a reader gets when a source failed: that of its own

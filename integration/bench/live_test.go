@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -206,9 +207,48 @@ func (in *inserter) must() {
 	}
 }
 
+// wireClient is an HTTP client that costs as little as the one of the echo: it writes
+// a request to its connection and reads the answer from it, on the goroutine
+// that measures.
+type wireClient struct {
+	conn net.Conn
+	in   *bufio.Reader
+	head string
+}
+
+func newWireClient(b *testing.B, server *harness.Server, user string) *wireClient {
+	b.Helper()
+	host := strings.TrimPrefix(server.URL, "http://")
+	conn, err := net.DialTimeout("tcp", host, harness.Limit)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	return &wireClient{conn: conn, in: bufio.NewReader(conn), head: "POST " + wire.PathSQL + " HTTP/1.1\r\nHost: " + host +
+		"\r\nContent-Type: application/json\r\n" + wire.HeaderUserID + ": " + user + "\r\nContent-Length: "}
+}
+
+func (c *wireClient) send(body string) error {
+	_, err := io.WriteString(c.conn, c.head+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+	return err
+}
+
+func (c *wireClient) answer() error {
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %w %s", resp.Status, err, answer)
+	}
+	return nil
+}
+
 // BenchmarkChangeLatency is the time from sending an INSERT until a subscriber
 // has read the change, which is synced before, beside a bare WebSocket echo
-// with one sync, in turns.
+// with one sync, in turns. Both clients write to a socket and read from one,
+// and both servers are processes of their own.
 func BenchmarkChangeLatency(b *testing.B) {
 	server := liveServer(b)
 	sock := dialAll(b, server, []string{"ann"})[0]
@@ -220,28 +260,22 @@ func BenchmarkChangeLatency(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = bare.Close() })
-	in := newInserter(b, server, "ann")
+	client := newWireClient(b, server, "ann")
 	message := []byte(strings.Repeat("x", 100))
-	received := make(chan time.Time)
-	go func() {
-		defer close(received)
-		for {
-			if _, err := sock.ReadText(time.Hour); err != nil {
-				return
-			}
-			received <- time.Now()
-		}
-	}()
 	var change, floor []time.Duration
-	for b.Loop() {
+	for id := 1; b.Loop(); id++ {
+		body := fmt.Sprintf(`{"sql":"INSERT INTO app.messages VALUES ($1, $2, $3)","params":[%d,"lobby","how are you today?"]}`, id)
 		start := time.Now()
-		done := make(chan error, 1)
-		go func() { done <- in.insert() }()
-		at, ok := <-received
-		if err := <-done; err != nil || !ok {
-			b.Fatal(err, ok)
+		if err := client.send(body); err != nil {
+			b.Fatal(err)
 		}
-		change = append(change, at.Sub(start))
+		if _, err := sock.ReadText(harness.Limit); err != nil {
+			b.Fatal(err)
+		}
+		change = append(change, time.Since(start))
+		if err := client.answer(); err != nil {
+			b.Fatal(err)
+		}
 		start = time.Now()
 		if err := bare.Frame(harness.OpText, message); err != nil {
 			b.Fatal(err)
