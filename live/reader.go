@@ -59,7 +59,7 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 			s.mu.Unlock()
 			return Message{}, false, nil
 		}
-		if len(s.replays) > 0 {
+		if s.replays != nil {
 			s.mu.Unlock()
 			m, ok, err := s.replay(ctx)
 			if ok {
@@ -68,11 +68,10 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 			if err != nil {
 				return Message{}, false, s.fault(ctx, err)
 			}
-			s.replays[0].src.Close()
-			s.replays = s.replays[1:]
+			s.replays.src.Close()
+			s.replays = s.replays.then
 			continue
 		}
-		s.replays = nil
 		if s.lost {
 			m, ok, err := s.resync(ctx)
 			if ok || err != nil {
@@ -89,11 +88,11 @@ func (s *Subscription) poll(ctx context.Context) (Message, bool, error) {
 // idle tells whether nothing is left to deliver. The caller holds mu and
 // reading.
 func (s *Subscription) idle() bool {
-	return !s.started || len(s.replays) == 0 && !s.lost && s.head == len(s.queue)
+	return !s.started || s.replays == nil && !s.lost && int(s.head) == len(s.queue)
 }
 
 func (s *Subscription) pop() (Message, bool) {
-	if s.head == len(s.queue) {
+	if int(s.head) == len(s.queue) {
 		return Message{}, false
 	}
 	b := s.queue[s.head]
@@ -102,7 +101,7 @@ func (s *Subscription) pop() (Message, bool) {
 	s.hub.unref(b)
 	s.rows -= len(b.Rows)
 	s.bytes -= b.bytes
-	if s.head == len(s.queue) {
+	if int(s.head) == len(s.queue) {
 		s.head = 0
 		if cap(s.queue) > 16 {
 			s.queue = nil // an idle subscription is small
@@ -140,7 +139,7 @@ func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
 	s.hub.stats.resyncs.Add(1)
 	r := newReplay(rows, 0, plan, at)
 	r.resync = true
-	s.replays = append(s.replays, r)
+	s.replays = r
 	s.mu.Lock()
 	s.raise(at)
 	s.mu.Unlock()
@@ -151,7 +150,7 @@ func (s *Subscription) resync(ctx context.Context) (Message, bool, error) {
 // error. The caller holds reading.
 func (s *Subscription) replay(ctx context.Context) (m Message, ok bool, err error) {
 	defer s.recover(&err)
-	return s.replays[0].next(ctx)
+	return s.replays.next(ctx)
 }
 
 // since opens the source of what was missed; a panic over it is its error.

@@ -24,6 +24,7 @@ const (
 // if the reader never had it: what it had is not known here. So a reader that
 // keeps rows by their key replaces and removes.
 type replay struct {
+	then            *replay // what is read after it
 	src             RowSource
 	kind            Kind // Initial, or 0: changes
 	catchUp, resync bool

@@ -3,6 +3,7 @@ package live
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,49 +74,51 @@ type Subscription struct {
 	conn     ident.ConnectionID
 	clientID ident.SubscriptionID
 	user     ident.UserID
-	table    ident.TableID
 	query    string
 	options  json.RawMessage
 	mux      *Mux
 	tag      any
-	created  time.Time
-	maxRows  int
-	onSlow   OnSlow
-	listed   bool // guarded by mux.mu
+	created  int64 // Unix microseconds
+	table    ident.TableID
+	maxRows  int32
 
 	proj *projection // guarded by the topic's lock, as is at
-	at   int
+	at   int32
+	head int32 // of queue; guarded by mu
 
 	changes    atomic.Uint64
 	lastUpdate atomic.Int64 // Unix microseconds
 	resyncs    atomic.Uint64
 
 	reading sync.Mutex // held while the reader is in Poll; guards replays
-	replays []*replay
+	replays *replay    // the first of those that are left
 
 	mu          sync.Mutex // guards what follows; never held over a callback
 	plan        *Plan
 	queue       []*Batch
-	head        int
 	rows, bytes int
-	started     bool
 	from, floor change.Seq
-	lost        bool
 	lostFrom    change.Seq
 	lostTo      change.Seq
-	announce    bool // the reader has not heard of the plan's columns
-	attached    bool // it is in its topic
 	closed      *Closed
+	// The small fields are together: there are very many subscriptions.
+	started  bool
+	lost     bool
+	announce bool // the reader has not heard of the plan's columns
+	attached bool // it is in its topic
+
+	listed bool   // guarded by mux.mu
+	onSlow OnSlow // does not change
 }
 
 func newSubscription(h *Hub, spec Spec) *Subscription {
 	s := &Subscription{
 		hub: h, id: spec.ID, conn: spec.Connection, clientID: spec.ClientID, user: spec.User,
 		table: spec.Plan.tableID(), query: spec.Query, options: spec.Options, mux: spec.Mux, tag: spec.Tag,
-		created: time.Now(), maxRows: h.opt.Limits.Queue, onSlow: spec.OnSlow, plan: spec.Plan,
+		created: time.Now().UnixMicro(), maxRows: int32(min(h.opt.Limits.Queue, math.MaxInt32)), onSlow: spec.OnSlow, plan: spec.Plan,
 	}
 	if spec.Buffer > 0 {
-		s.maxRows = min(s.maxRows, spec.Buffer)
+		s.maxRows = int32(min(int(s.maxRows), spec.Buffer))
 	}
 	if s.mux == nil {
 		s.mux = NewMux()
@@ -158,7 +161,7 @@ func (s *Subscription) Info() Info {
 	defer s.mu.Unlock()
 	in := Info{
 		ID: s.id, Connection: s.conn, Subscription: s.clientID, User: s.user, Table: s.plan.Table.Ident(),
-		Query: s.query, Options: s.options, Changes: s.changes.Load(), CreatedAt: s.created,
+		Query: s.query, Options: s.options, Changes: s.changes.Load(), CreatedAt: time.UnixMicro(s.created),
 		QueuedRows: s.rows, QueuedBytes: s.bytes, Resyncs: s.resyncs.Load(),
 	}
 	if us := s.lastUpdate.Load(); us != 0 {
@@ -188,13 +191,13 @@ type Start struct {
 func (s *Subscription) Start(st Start) error {
 	s.reading.Lock()
 	s.mu.Lock()
-	if st.Initial != nil {
-		s.replays = append(s.replays, newReplay(st.Initial, Initial, s.plan, st.Seq))
-	}
 	if st.CatchUp != nil {
-		r := newReplay(st.CatchUp, 0, s.plan, st.Seq)
-		r.catchUp = true
-		s.replays = append(s.replays, r)
+		s.replays = newReplay(st.CatchUp, 0, s.plan, st.Seq)
+		s.replays.catchUp = true
+	}
+	if st.Initial != nil {
+		r := newReplay(st.Initial, Initial, s.plan, st.Seq)
+		r.then, s.replays = s.replays, r
 	}
 	closed := s.closed
 	if closed == nil {
@@ -270,14 +273,14 @@ func (s *Subscription) push(b *Batch, last change.Seq) (deaf, ended bool) {
 		b = b.after(s.floor)
 	}
 	// An empty queue takes any batch: none has more than maxBatchRows rows.
-	if s.rows > 0 && (s.rows+len(b.Rows) > s.maxRows || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes) || s.hub.full()) {
+	if s.rows > 0 && (s.rows+len(b.Rows) > int(s.maxRows) || s.bytes+b.bytes > int(s.hub.opt.Limits.QueueBytes) || s.hub.full()) {
 		s.hub.stats.dropped.Add(uint64(len(b.Rows)))
 		ended = s.overflow(b.first()-1, last)
 	} else {
 		s.enqueue(b)
 	}
 	// A reader that leaves something in the queue comes again by itself.
-	notify := s.started && (s.lost || len(s.queue)-s.head == 1) || ended
+	notify := s.started && (s.lost || len(s.queue)-int(s.head) == 1) || ended
 	deaf = s.lost || ended
 	s.mu.Unlock()
 	if notify {
@@ -425,10 +428,9 @@ func (s *Subscription) release() {
 
 // closeSources closes what is left of the sources. The caller holds reading.
 func (s *Subscription) closeSources() {
-	for _, r := range s.replays {
-		r.src.Close()
+	for ; s.replays != nil; s.replays = s.replays.then {
+		s.replays.src.Close()
 	}
-	s.replays = nil
 }
 
 // clear drops the queue. The caller holds mu.

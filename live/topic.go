@@ -102,7 +102,7 @@ func (t *topic) add(h *Hub, s *Subscription) {
 		g.projs = append(g.projs, &projection{group: g, plan: p})
 	}
 	pr := g.projs[i]
-	s.proj, s.at = pr, len(pr.subs)
+	s.proj, s.at = pr, int32(len(pr.subs))
 	pr.subs = append(pr.subs, s)
 }
 

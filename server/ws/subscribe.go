@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,23 +24,23 @@ func clipped(id string) ident.SubscriptionID {
 
 // sub is one subscription of a connection.
 type sub struct {
-	id ident.SubscriptionID
+	id       ident.SubscriptionID
+	member   string // "subscription_id":"s1",
+	lastRows *int   // as the client asked for
+	encoder  *wireconv.Encoder
+	columns  *live.Column // whose encoder it is
 	// live is set when the engine has taken the subscription, and acked when
 	// the client has been told so, or will not be; who cannot wait for that
 	// otherwise puts a channel into ack. The connection's mu guards them.
 	live  *live.Subscription
-	acked bool
 	ack   chan struct{}
+	acked bool
 	// gone is set when the client was told, or told us, that it is over: no
 	// more frames of it are sent. The connection's out guards it.
 	gone bool
 
-	lastRows *int // as the client asked for
-	format   wireconv.Format
-	variant  live.Variant
-	member   []byte // "subscription_id":"s1",
-	encoder  *wireconv.Encoder
-	columns  *live.Column // whose encoder it is
+	format  wireconv.Format
+	variant live.Variant
 }
 
 // subscribe starts a live query.
@@ -137,7 +136,7 @@ func (c *conn) newSub(in *wire.Subscription) (*sub, core.SubscribeRequest, error
 	}
 	s := &sub{id: req.ID}
 	var buf [128]byte
-	s.member = bytes.Clone(append(wireconv.AppendString(append(buf[:0], `"subscription_id":`...), in.ID), ','))
+	s.member = string(append(wireconv.AppendString(append(buf[:0], `"subscription_id":`...), in.ID), ','))
 	req.Tag = s
 	o := in.Options
 	if o == nil {
