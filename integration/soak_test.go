@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,6 +74,8 @@ type soak struct {
 	idle    stress.Metrics // before the first client
 	memory  []float64      // in the quiet, since the last start
 
+	profiler string // its address
+
 	users   []string
 	plots   []*plot
 	brooks  []*brook
@@ -123,7 +128,13 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	s := &soak{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 23)), backups: t.TempDir(),
 		users: []string{"ada", "bob"}, follows: map[*follower]*followed{}, counts: map[string]int{}}
 	t.Logf("seed %d", seed)
-	s.server = harness.Start(t, "KALAMDB_RETENTION_DELETED_ROWS=30s", "KALAMDB_FLUSH_CHECK_INTERVAL=200ms")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.profiler = l.Addr().String()
+	_ = l.Close()
+	s.server = harness.Start(t, "KALAMDB_SERVER_PPROF_ADDR="+s.profiler, "KALAMDB_RETENTION_DELETED_ROWS=30s", "KALAMDB_FLUSH_CHECK_INTERVAL=200ms", "KALAMDB_QUERY_MAX_WAIT=20s")
 	s.proxy = harness.NewProxy(t, s.server)
 	s.idle = s.metrics()
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -513,9 +524,36 @@ func (s *soak) quiet() {
 	}
 	s.tidy()
 	s.settled()
-	if m, ok := stress.ProcessMemory(s.server.PID()); ok {
-		s.memory = append(s.memory, m.Own)
+	s.memory = append(s.memory, s.heap())
+}
+
+// heap is what the server's process has in use, in bytes, without what the
+// next collection frees.
+func (s *soak) heap() float64 {
+	s.t.Helper()
+	res, err := http.Get("http://" + s.profiler + "/debug/pprof/heap?gc=1")
+	if err != nil {
+		s.t.Fatal(err)
 	}
+	_, err = io.Copy(io.Discard, res.Body)
+	if _ = res.Body.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return s.metrics()["go_memstats_heap_alloc_bytes"]
+}
+
+// grown tells whether the server's memory has grown while it was left alive.
+func (s *soak) grown() bool {
+	third := len(s.memory) / 3
+	if third == 0 {
+		return false
+	}
+	middle := func(list []float64) float64 {
+		list = slices.Sorted(slices.Values(list))
+		return list[len(list)/2]
+	}
+	return middle(s.memory[len(s.memory)-third:]) > 1.2*middle(s.memory[:third])+16e6
 }
 
 // heard adds up what a live query has heard.
@@ -603,12 +641,15 @@ func (s *soak) end() {
 		s.t.Errorf("live queries of nobody: %v", left)
 	}
 	s.t.Logf("seed %d: %d rounds in %v, %d cuts; %v", s.seed, s.rounds, time.Since(s.begun).Round(time.Second), s.proxy.Cuts(), s.counts)
-	s.t.Logf("memory since the last start: %.0f", s.memory)
+	s.t.Logf("memory in the quiet since the last start: %.0f", s.memory)
+	if *soakTime >= soakLong && s.grown() {
+		s.t.Error("the server's memory grows")
+	}
 
-	// What a server leaves that was asked to end, and what is left when all
-	// tables are dropped: nothing that no list has.
+	// All is whole when the server has ended, and when all tables are dropped
+	// nothing is left that no list has.
 	s.server.Stop()
-	s.check("no faults\n")
+	s.check("no faults")
 	s.server.Restart()
 	for _, ns := range []string{sideNamespace, streamNamespace} {
 		harness.Exec(s.t, admin, "DROP NAMESPACE "+ns+" CASCADE")
