@@ -103,6 +103,7 @@ type App struct {
 	names   *complete.Names
 	refresh chan struct{} // asks for the names to be read again
 	status  statusDot
+	search  search
 
 	sigs   chan os.Signal
 	failed bool // some statement failed

@@ -118,11 +118,16 @@ func (a *App) shell() *readline.Shell {
 	// free rows below its line, which reserve sees to.
 	rl.Config.Set("cursor-position-probe", false)
 	// The editor's own command for Ctrl+C looks at the key behind it, and eats it.
-	rl.Keymap.Register(map[string]func(){"kalam-give-up": func() {
+	a.search = search{rl: rl, hist: a.hist, width: a.width, reserve: a.reserve}
+	bound, err := a.search.bind(func() {
 		rl.Display.ResetHelpers()
 		rl.Display.AcceptLine()
 		rl.History.Accept(false, false, readline.ErrInterrupt)
-	}})
+	})
+	if err != nil {
+		a.notice("Warning: the keys of the search cannot be bound: %v", err)
+	}
+	rl.Keymap.Register(bound)
 	for keymap := range rl.Config.Binds {
 		if err := rl.Config.Bind(keymap, inputrc.Unescape(`\C-C`), "kalam-give-up", false); err != nil {
 			a.notice("Warning: Ctrl+C cannot be bound: %v", err)
@@ -141,14 +146,9 @@ func (a *App) shell() *readline.Shell {
 	rl.Config.Set("completion-ignore-case", true)
 	// What is selected is inverted, which is seen on every background.
 	rl.Config.Set("completion-selection-style", "\x1b[0;7m")
-	// TAB inserts what all candidates share and lists them; again TAB walks
-	// through the list.
+	// TAB (see search.bind) inserts what all candidates share and lists them;
+	// again TAB walks through the list.
 	rl.Config.Set("menu-complete-display-prefix", true)
-	for _, keymap := range []string{"emacs", "vi-insert"} {
-		if err := rl.Config.Bind(keymap, inputrc.Unescape(`\C-i`), "menu-complete", false); err != nil {
-			a.notice("Warning: TAB cannot be bound: %v", err)
-		}
-	}
 	rl.Prompt.Primary(a.prompt)
 	rl.AcceptMultiline = func(line []rune) bool {
 		done := isComplete(string(line))
@@ -157,7 +157,12 @@ func (a *App) shell() *readline.Shell {
 		}
 		return done
 	}
-	rl.SyntaxHighlighter = func(line []rune) string { return continued(highlight(line, a.colors()), a.promptWidth(), a.colors()) }
+	rl.SyntaxHighlighter = func(line []rune) string {
+		if a.search.on {
+			return string(line)
+		}
+		return continued(highlight(line, a.colors()), a.promptWidth(), a.colors())
+	}
 	rl.History.Delete()
 	rl.History.Add("history", a.hist)
 	c := &complete.Completer{
@@ -180,6 +185,9 @@ func (a *App) shell() *readline.Shell {
 
 // prompt is what stands before what is typed.
 func (a *App) prompt() string {
+	if a.search.on {
+		return searchPrompt
+	}
 	if a.colorOut {
 		return a.status.draw(a.theme) + promptText
 	}
