@@ -1,11 +1,13 @@
 package builtin
 
 import (
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 )
@@ -147,6 +149,14 @@ func translateRegexp(p string, extended bool) (string, error) {
 		case c == '\\' && i+1 < len(p):
 			i++
 			switch e := p[i]; {
+			case e == 'x' || e == 'u' || e == 'U':
+				digits := escapeDigits(p[i+1:], e)
+				char, err := hexChar(digits, e, inClass)
+				if err != nil {
+					return "", err
+				}
+				b.WriteString(char)
+				i += len(digits)
 			case inClass && unicodeEscapes[e] != "" && e >= 'a':
 				b.WriteString(unicodeEscapes[e])
 			case inClass:
@@ -225,6 +235,44 @@ func translateRegexp(p string, extended bool) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// escapeDigits are the hexadecimal digits of the escapes \uwxyz, \Ustuvwxyz, and
+// \x, which takes all that there are.
+func escapeDigits(p string, escape byte) string {
+	n := 0
+	for n < len(p) && strings.IndexByte("0123456789abcdefABCDEF", p[n]) >= 0 {
+		n++
+	}
+	switch escape {
+	case 'u':
+		n = min(n, 4)
+	case 'U':
+		n = min(n, 8)
+	}
+	return p[:n]
+}
+
+// hexChar is the character of such an escape. One that Unicode does not have
+// matches nothing.
+func hexChar(digits string, escape byte, inClass bool) (string, error) {
+	n, err := strconv.ParseUint(strings.TrimLeft(digits, "0"), 16, 64)
+	if strings.Trim(digits, "0") == "" {
+		n, err = 0, nil
+	}
+	if err != nil || n > maxChar || digits == "" || escape == 'u' && len(digits) < 4 || escape == 'U' && len(digits) < 8 {
+		return "", dberr.New(dberr.InvalidSQL, "invalid regular expression: invalid escape sequence").WithState("2201B")
+	}
+	switch {
+	case n <= unicode.MaxRune:
+		return fmt.Sprintf(`\x{%x}`, n), nil
+	case inClass:
+		return `\x{10FFFF}`, nil // no text has this one
+	}
+	return `[^\x{0}-\x{10FFFF}]`, nil
+}
+
+// maxChar is PostgreSQL's bound of the number of a character.
+const maxChar = 0x7ffffffe
 
 // unicodeEscapes are the escapes of classes in PostgreSQL's meaning, as what
 // stands in brackets; the capital ones are what is not in them.

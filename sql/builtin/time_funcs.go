@@ -460,7 +460,7 @@ func extract(unit string, v sqltype.Value) (d decimal.Decimal, f float64, ok boo
 	case "epoch":
 		return seconds(v.Int(), 6)
 	case "julian":
-		if us == 0 {
+		if v.Kind() == sqltype.Date {
 			return whole(days + 2440588)
 		}
 		q, err := decimal.New(us, 0).Quo(decimal.New(microsPerDay, 0))
