@@ -152,8 +152,9 @@ func init() {
 		case math.Abs(f) > 9.2e12:
 			return sqltype.Value{}, timestampRange()
 		}
-		whole, frac := math.Modf(f)
-		return newTimestamp(int64(whole)*1e6 + int64(math.RoundToEven(frac*1e6)))
+		// PostgreSQL counts from the year 2000, and so rounds the last digits.
+		const year2000 = 946684800
+		return newTimestamp(int64(math.RoundToEven((f-year2000)*1e6)) + year2000*1e6)
 	})
 	s.def("to_timestamp_millis(bigint) timestamp", "Gives the time that many milliseconds after 1970-01-01.", epochScale(1000))
 	s.def("to_timestamp_micros(bigint) timestamp", "Gives the time that many microseconds after 1970-01-01.", epochScale(1))

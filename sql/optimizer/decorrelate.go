@@ -32,7 +32,7 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, MarkCol: a.Col}
 	case plan.ApplyMark:
 		r, preds, ok := o.pullUp(a.R, left, true)
-		if !ok {
+		if !ok || len(preds) > 0 && readsText(a.R) {
 			return n
 		}
 		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, Test: a.On, MarkCol: a.Col}
@@ -67,6 +67,21 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		}
 	}
 	return n
+}
+
+// readsText tells whether a subquery gives what it reads out of texts, which may
+// fail: not for rows that a condition leaves out, then.
+func readsText(n plan.Node) bool {
+	p, ok := n.(*plan.Project)
+	return ok && (readsText(p.In) || slices.ContainsFunc(p.Exprs, func(e expr.Expr) bool {
+		found := false
+		expr.Walk(e, func(e expr.Expr) bool {
+			c, ok := e.(*expr.CastExpr)
+			found = found || ok && c.X.Type().Kind == sqltype.Text && c.Type().Kind != sqltype.Text
+			return !found
+		})
+		return found
+	}))
 }
 
 // sinkMark moves the mark join of "x IN (subquery)" that a WHERE asks for to

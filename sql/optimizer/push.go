@@ -272,6 +272,30 @@ func (o *optimizer) sinkApply(n *plan.Apply, preds []expr.Expr) *plan.Join {
 	case r && !l && j.Kind == plan.Inner:
 		a.L = j.R
 		c.R = &a
+	case !l && !r:
+		// The same for all rows: it goes where a predicate finds all else that
+		// it reads. One that reads nothing else is for all rows at once.
+		left := false
+		for _, p := range preds {
+			if readsNone(p, []int{n.Col}) {
+				continue
+			}
+			inL, inR := !readsNone(p, j.L.Columns()), !readsNone(p, j.R.Columns())
+			if !inL && !inR {
+				return nil
+			}
+			left, r = left || inL && !inR, r || inR && !inL
+		}
+		switch {
+		case left:
+			a.L = j.L
+			c.L = &a
+		case r && j.Kind == plan.Inner:
+			a.L = j.R
+			c.R = &a
+		default:
+			return nil
+		}
 	default:
 		return nil
 	}
