@@ -100,9 +100,10 @@ BENCHTIME ?= 200ms
 FIGURES   := $(CURDIR)/dist/bench
 
 .PHONY: bench
-bench: ## run all benchmarks; a table and a plot of the ratios in dist/bench (beside DuckDB where a C compiler is)
+bench: ## run all benchmarks, beside PostgreSQL and DuckDB too; a table and a plot of the ratios in dist/bench
 	rm -rf $(FIGURES) && mkdir -p $(FIGURES)
 	go test -p 1 -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 120m $(PACKAGES) > $(FIGURES)/bench.txt || { grep -A20 FAIL $(FIGURES)/bench.txt; exit 1; }
+	cd integration/oracle && GOWORK=off go test -timeout 60m -run '^$$' -bench . -benchtime $(BENCHTIME) ./wire >> $(FIGURES)/bench.txt
 	@if command -v $${CC:-gcc} >/dev/null; then \
 		cd integration/oracle && CGO_ENABLED=1 GOWORK=off go test -timeout 60m ./bench -run Compare -rounds 5 -table $(FIGURES)/duckdb.txt; \
 	else echo 'skipped: the comparison with DuckDB needs a C compiler (CC or gcc), none is installed'; fi

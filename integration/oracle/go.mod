@@ -7,6 +7,8 @@ require (
 	github.com/apache/thrift v0.24.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cockroachdb/apd/v3 v3.2.3 // indirect
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/creack/pty v1.1.24 // indirect
 	github.com/dgraph-io/badger/v4 v4.9.6 // indirect
 	github.com/dgraph-io/ristretto/v2 v2.2.0 // indirect
 	github.com/duckdb/duckdb-go-bindings v0.10506.0 // indirect
@@ -68,6 +70,8 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/kalamdb/kalamdb/commons v0.0.0
 	github.com/kalamdb/kalamdb/core v0.0.0
+	github.com/kalamdb/kalamdb/integration v0.0.0
+	github.com/kalamdb/kalamdb/link v0.0.0
 	github.com/kalamdb/kalamdb/sql v0.0.0
 	github.com/kalamdb/kalamdb/store v0.0.0
 )
@@ -75,6 +79,8 @@ require (
 replace (
 	github.com/kalamdb/kalamdb/commons => ../../commons
 	github.com/kalamdb/kalamdb/core => ../../core
+	github.com/kalamdb/kalamdb/integration => ../
+	github.com/kalamdb/kalamdb/link => ../../link
 	github.com/kalamdb/kalamdb/live => ../../live
 	github.com/kalamdb/kalamdb/sql => ../../sql
 	github.com/kalamdb/kalamdb/store => ../../store

@@ -80,9 +80,17 @@ func (b *build) run(platforms []string) error {
 	return b.checksums()
 }
 
+// ldflags tell the programs what they are.
+func (b *build) ldflags() string {
+	flags := "-s -w -buildid="
+	for _, v := range []struct{ name, value string }{{"version", b.version}, {"commit", b.commit}, {"branch", b.branch}} {
+		flags += fmt.Sprintf(" -X github.com/kalamdb/kalamdb/commons/buildinfo.%s=%s", v.name, v.value)
+	}
+	return flags
+}
+
 // platform builds the archive of one platform.
 func (b *build) platform(work, goos, goarch string) error {
-	const info = "github.com/kalamdb/kalamdb/commons/buildinfo"
 	files := []member{}
 	var built []string
 	for _, p := range programs {
@@ -93,9 +101,7 @@ func (b *build) platform(work, goos, goarch string) error {
 		path := filepath.Join(work, goos+"_"+goarch, name)
 		// What the repository's state would add says less than -X does, and
 		// differs between a checkout and an archive of the source.
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "-ldflags",
-			fmt.Sprintf("-s -w -buildid= -X %[1]s.version=%s -X %[1]s.commit=%s -X %[1]s.branch=%s", info, b.version, b.commit, b.branch),
-			p.source)
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "-ldflags", b.ldflags(), p.source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", p.name, err, out)
@@ -110,7 +116,7 @@ func (b *build) platform(work, goos, goarch string) error {
 			continue
 		}
 		bom := filepath.Join(b.out, fmt.Sprintf("%s_%s_%s_%s.cdx.json", p.name, b.version, goos, goarch))
-		cmd = exec.Command("go", "run", b.bom, "bin", "-json", "-std", "-noserial", "-notimestamp", "-version", b.version, "-output", bom, path)
+		cmd = exec.Command("go", "run", b.bom, "bin", "-json", "-std", "-licenses", "-noserial", "-notimestamp", "-version", b.version, "-output", bom, path)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("bill of materials of %s: %w\n%s", p.name, err, out)
 		}

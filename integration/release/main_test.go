@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,6 +73,29 @@ func TestArchives(t *testing.T) {
 		if len(got) != 2 || got["d/kalam-cli -rwxr-xr-x"] != "program" || got["d/LICENSE -rw-r--r--"] != "text" {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestProgramsKnowWhatTheyAre builds a program as a release does and asks it.
+func TestProgramsKnowWhatTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(program, []byte(`package main
+
+import (
+	"fmt"
+
+	"github.com/kalamdb/kalamdb/commons/buildinfo"
+)
+
+func main() { fmt.Print(buildinfo.Get()) }
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := build{version: "v1.2.3", commit: "0123456789ab", branch: "main"}
+	out, err := exec.Command("go", "run", "-ldflags", b.ldflags(), program).CombinedOutput()
+	if err != nil || string(out) != "{v1.2.3 main 0123456789ab}" {
+		t.Errorf("the program says %s (%v)", out, err)
 	}
 }
 

@@ -79,7 +79,6 @@ func (e *exitError) Unwrap() error { return e.error }
 type commands struct{ env Env }
 
 func (c *commands) app() *cli.App {
-	build := buildinfo.Get()
 	file := &cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`"}
 	app := &cli.App{
 		Name:  "kalamdb-server",
@@ -91,8 +90,13 @@ func (c *commands) app() *cli.App {
 		// Run decides about the exit code.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return &exitError{ExitUsage, err} },
-		Flags:          []cli.Flag{file},
-		Action:         c.serve,
+		Flags:          []cli.Flag{file, &cli.BoolFlag{Name: "version", Usage: "print the version"}},
+		Action: func(ctx *cli.Context) error {
+			if ctx.Bool("version") {
+				return c.version(ctx)
+			}
+			return c.serve(ctx)
+		},
 		Commands: []*cli.Command{
 			{
 				Name: "token", Usage: "issue a token for a user, signed with this server's secret", Action: c.token,
@@ -118,13 +122,7 @@ func (c *commands) app() *cli.App {
 				},
 			},
 			{Name: "config", Usage: "print the configuration in effect and where each value comes from", Action: c.config},
-			{
-				Name: "version", Usage: "print the version", Action: func(*cli.Context) error {
-					_, err := fmt.Fprintf(c.env.Stdout, "kalamdb-server %s (branch %s, commit %s, %s, %s/%s)\n",
-						build.Version, build.Branch, build.Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-					return err
-				},
-			},
+			{Name: "version", Usage: "print the version", Action: c.version},
 		},
 	}
 	for _, command := range app.Commands { // people write it behind the command as well
@@ -142,6 +140,13 @@ func file(ctx *cli.Context) string {
 		}
 	}
 	return ""
+}
+
+func (c *commands) version(*cli.Context) error {
+	build := buildinfo.Get()
+	_, err := fmt.Fprintf(c.env.Stdout, "kalamdb-server %s (branch %s, commit %s, %s, %s/%s)\n",
+		build.Version, build.Branch, build.Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 func (c *commands) load(ctx *cli.Context) (*config.Loaded, error) {

@@ -35,8 +35,10 @@ func setup(t *testing.T) string {
 
 func TestVersionAndHelp(t *testing.T) {
 	setup(t)
-	if code, out, _ := run(t, "version"); code != ExitOK || !strings.HasPrefix(out, "kalamdb-server ") {
-		t.Error(code, out)
+	for _, way := range []string{"version", "--version"} {
+		if code, out, _ := run(t, way); code != ExitOK || !strings.HasPrefix(out, "kalamdb-server ") || !strings.Contains(out, "commit ") {
+			t.Error(way, code, out)
+		}
 	}
 	if code, out, _ := run(t, "--help"); code != ExitOK || !strings.Contains(out, "token") || !strings.Contains(out, "--config") {
 		t.Error(code, out)

@@ -22,7 +22,8 @@ import (
 var ErrNoPostgres = errors.New("no PostgreSQL server found below /usr/lib/postgresql (Debian: apt-get install postgresql)")
 
 // Server is a PostgreSQL server of its own: its data lies in a temporary
-// folder, it listens on a socket in there only, and it syncs nothing.
+// folder. Unless settings say otherwise, it listens on a socket in there only,
+// and syncs nothing.
 type Server struct {
 	dir string
 	bin string
@@ -68,9 +69,10 @@ func credential() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// StartPostgres makes a cluster and starts its server. Stop must be called.
-// ErrNoPostgres says that there is none on this machine.
-func StartPostgres(ctx context.Context) (*Server, error) {
+// StartPostgres makes a cluster and starts its server, with settings of its
+// configuration such as "fsync=on". Stop must be called. ErrNoPostgres says
+// that there is none on this machine.
+func StartPostgres(ctx context.Context, settings ...string) (*Server, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -84,13 +86,13 @@ func StartPostgres(ctx context.Context) (*Server, error) {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	s := &Server{dir: dir, bin: bin}
-	if err := s.start(ctx, cred); err != nil {
+	if err := s.start(ctx, cred, settings); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
-func (s *Server) start(ctx context.Context, cred *syscall.Credential) error {
+func (s *Server) start(ctx context.Context, cred *syscall.Credential, settings []string) error {
 	if cred != nil {
 		if err := os.Chown(s.dir, int(cred.Uid), int(cred.Gid)); err != nil {
 			return fmt.Errorf("hand over data folder: %w", err)
@@ -106,10 +108,14 @@ func (s *Server) start(ctx context.Context, cred *syscall.Credential) error {
 	}
 	// Not bound to ctx: Stop ends it. Pdeathsig ends it with a test that is
 	// killed.
-	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", data, "-k", s.dir,
+	args := []string{"-D", data, "-k", s.dir,
 		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 		"-c", "timezone=UTC", "-c", "autovacuum=off", "-c", "max_connections=8", "-c", "log_min_messages=fatal",
-		"-c", "log_min_error_statement=panic", "-c", "jit=off")
+		"-c", "log_min_error_statement=panic", "-c", "jit=off"}
+	for _, one := range settings {
+		args = append(args, "-c", one) // the last one counts
+	}
+	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGQUIT}
