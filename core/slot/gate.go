@@ -347,12 +347,26 @@ func (g *Gate) pass(lane laneID) {
 			l.back = slices.Delete(l.back, 0, 1)
 		} else {
 			t = l.pop(now)
+			if lane == shortLane && g.knows(t.text) && !g.enterLong(t, now) {
+				continue // it was found to be long while this one waited
+			}
 			g.waits.Observe((now - t.queued).Seconds())
 		}
-		g.take(t, lane)
+		g.take(t, t.lane)
 		t.since = now
 		t.answer(true)
 	}
+}
+
+// enterLong moves one who waits into the second lane; false: it waits there.
+func (g *Gate) enterLong(t *Turn, now time.Duration) bool {
+	t.lane, t.predicted = longLane, true
+	l := &g.lanes[longLane]
+	if l.waiting == 0 && len(l.back) == 0 && l.running < l.limit {
+		return true
+	}
+	l.push(t, now)
+	return false
 }
 
 func (t *Turn) answer(ok bool) {

@@ -358,6 +358,39 @@ func TestLongMakesWay(t *testing.T) {
 	})
 }
 
+// TestManyLongAtOnce has more of one long statement come at once than there are
+// places, before anybody knows that it is long: those that still wait do not
+// take the places of short ones when it is known.
+func TestManyLongAtOnce(t *testing.T) {
+	inside(t, Options{Running: 4, Wait: time.Minute}, func(t *testing.T, g *Gate) {
+		var all []*asker
+		for range 20 {
+			all = append(all, ask(t.Context(), g, "boss", "report"))
+		}
+		for range 50 {
+			enter(t, g, "ann", "lookup").Leave()
+			time.Sleep(quantum / 5)
+		}
+		if s := g.Stats(); s.RunningLong != 4 || s.WaitingLong != 16 {
+			t.Errorf("%+v", s)
+		}
+		start := time.Now()
+		enter(t, g, "ann", "lookup").Leave()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("a short one waited %v", took)
+		}
+		for len(all) > 0 {
+			for i, a := range all {
+				if a.in(t) {
+					a.turn.Leave()
+					all = append(all[:i], all[i+1:]...)
+					break
+				}
+			}
+		}
+	})
+}
+
 // TestLongStream keeps a place by small pieces.
 func TestLongStream(t *testing.T) {
 	inside(t, Options{Running: 1}, func(t *testing.T, g *Gate) {
