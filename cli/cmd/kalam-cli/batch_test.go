@@ -241,12 +241,80 @@ func TestSubscribeFromAScriptEndsWithCtrlC(t *testing.T) {
 }
 
 func TestShellCompletionAndManual(t *testing.T) {
-	for _, sh := range []string{"bash", "zsh", "fish", "powershell"} {
-		if r := run1(t, "", "completion", sh); r.code != 0 || !strings.Contains(r.out, "format") {
-			t.Errorf("%s: %+v", sh, r)
+	for sh, wants := range map[string][]string{
+		"bash":       {"auto dark light", "--namespace", "complete -F"},
+		"zsh":        {"auto dark light", "--namespace", "#compdef kalam-cli"},
+		"fish":       {"-l theme -xa 'auto dark light'", "-l namespace -s n -r -d 'look unqualified tables up in NS'", `the server\'s URL`, "__fish_seen_subcommand_from completion"},
+		"powershell": {"--namespace", "Register-ArgumentCompleter"},
+	} {
+		r := run1(t, "", "completion", sh)
+		for _, want := range append(wants, "format", "tail") {
+			if r.code != 0 || !strings.Contains(r.out, want) {
+				t.Errorf("%s lacks %q: exit code %d\n%s", sh, want, r.code, r.out)
+			}
 		}
 	}
-	if r := run1(t, "", "man"); r.code != 0 || !strings.Contains(r.out, "kalam-cli") {
-		t.Errorf("man: %+v", r)
+	if r := run1(t, "", "completion", "tcsh"); r.code != 1 || !strings.Contains(r.err, "not \"tcsh\"") {
+		t.Errorf("tcsh: %+v", r)
+	}
+	r := run1(t, "", "man")
+	for _, want := range []string{".TH kalam-cli 1\n", ".SH INTERACTIVE COMMANDS\n", "\\fB\\etheme [auto|dark|light]\\fP\n", ".SH ENVIRONMENT\n", "COLORFGBG", ".SH FILES\n", "~/.kalam/history"} {
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("the manual lacks %q: exit code %d\n%s", want, r.code, r.out)
+		}
+	}
+	for _, line := range strings.Split(run1(t, "", "--help").out, "\n") {
+		if strings.Contains(line, "[ --") {
+			t.Errorf("an option is listed twice: %s", line)
+		}
+	}
+}
+
+func TestThemes(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	home := t.TempDir()
+	head := func(env []string, args ...string) string {
+		t.Helper()
+		r := runEnv(t, append(environment(home), env...), "", append([]string{"-h", s.URL, "--color", "true", "-e", "SELECT 1"}, args...)...)
+		_, after, ok := strings.Cut(r.out, "| \x1b[")
+		if !ok || r.code != 0 {
+			t.Fatalf("%+v", r)
+		}
+		color, _, _ := strings.Cut(after, "m")
+		return color
+	}
+	const dark, light, either = "1;36", "1;38;5;24", "1"
+	for _, tc := range []struct {
+		env  []string
+		args []string
+		want string
+	}{
+		{nil, nil, either},
+		{[]string{"COLORFGBG=15;0"}, nil, dark},
+		{[]string{"COLORFGBG=0;15"}, nil, light},
+		{[]string{"COLORFGBG=0;15", "KALAM_THEME=dark"}, nil, dark},
+		{[]string{"KALAM_THEME=dark"}, []string{"--theme", "light"}, light},
+		{nil, []string{"--theme", "LIGHT"}, light},
+	} {
+		if got := head(tc.env, tc.args...); got != tc.want {
+			t.Errorf("%v %v gives %s, want %s", tc.env, tc.args, got, tc.want)
+		}
+	}
+	config := filepath.Join(home, ".kalam", "config.toml")
+	if err := os.WriteFile(config, []byte("[output]\ntheme = \"light\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := head(nil); got != light {
+		t.Errorf("the configuration gives %s", got)
+	}
+	if got := head([]string{"KALAM_THEME=dark"}); got != dark {
+		t.Errorf("the environment over the configuration gives %s", got)
+	}
+	if err := os.WriteFile(config, []byte("[output]\ntheme = \"blue\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := runEnv(t, environment(home), "", "-h", s.URL, "-e", "SELECT 1"); r.code != 1 || !strings.Contains(r.err, "config.toml:2:1: theme is \"blue\"; it must be auto, dark or light") {
+		t.Errorf("%+v", r)
 	}
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/kalamdb/kalamdb/cli/theme"
 )
 
+// fishText escapes a text for fish's single quotes, without the marks around the
+// names of values.
+var fishText = strings.NewReplacer(`\`, `\\`, "'", `\'`, "`", "")
+
 // completion prints a script made from the flags and commands themselves.
 func completion(c *cli.Context) error {
 	var flags, cmds []string
@@ -79,10 +83,17 @@ compdef _kalam_cli kalam-cli
 					b.WriteString(" -xa '" + strings.Join(theme.Names, " ") + "'")
 				}
 			}
+			if doc, ok := f.(cli.DocGenerationFlag); ok {
+				if doc.TakesValue() {
+					b.WriteString(" -r")
+				}
+				fmt.Fprintf(&b, " -d '%s'", fishText.Replace(doc.GetUsage()))
+			}
 			b.WriteByte('\n')
 		}
+		b.WriteString("complete -c kalam-cli -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish powershell'\n")
 		for _, cmd := range c.App.Commands {
-			fmt.Fprintf(&b, "complete -c kalam-cli -n __fish_use_subcommand -a %s -d '%s'\n", cmd.Name, strings.ReplaceAll(cmd.Usage, "'", `\'`))
+			fmt.Fprintf(&b, "complete -c kalam-cli -n __fish_use_subcommand -a %s -d '%s'\n", cmd.Name, fishText.Replace(cmd.Usage))
 		}
 		fmt.Print(b.String())
 	case "powershell":
