@@ -172,6 +172,15 @@ func TestPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a large batch and a drop")
+	gone := []kv.Partition{"x", "y", "z"}
+	for _, p := range gone {
+		mustWrite(t, b, p, "k", "v")
+	}
+	for _, p := range gone { // each begins a memtable, with no commit between them
+		if err := b.dropPrefix(appendDataKey(nil, p, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write("after", 30)
 	check("a write after a drop")
 	if err := b.Compact(t.Context()); err != nil {
