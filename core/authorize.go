@@ -38,18 +38,30 @@ func (s *Session) authorize(prep *sql.Prepared) error {
 			return denied("read", t)
 		}
 	}
+	for _, t := range prep.AlsoWrites() {
+		if err := mayWrite(p.Role, t); err != nil {
+			return err
+		}
+	}
 	if t := prep.Writes(); t != nil {
-		switch {
-		case t.Type == ident.SharedTable && !systable.MayWrite(p.Role, t.Access):
-			return denied("change", t)
-		case t.Type == ident.SystemTable && !systable.IsWritable(t.ID):
-			return dberr.Newf(dberr.PermissionDenied, "table %s belongs to the system and cannot be changed", t.Ident())
-		case t.Type == ident.SystemTable && !p.Role.IsAdmin():
-			return denied("change", t)
+		if err := mayWrite(p.Role, t); err != nil {
+			return err
 		}
 	}
 	if prep.Kind() == sql.Utility && needsAdmin(prep.Statement()) && !p.Role.IsAdmin() {
 		return dberr.New(dberr.PermissionDenied, "This statement needs the role admin.")
+	}
+	return nil
+}
+
+func mayWrite(r ident.Role, t *ddl.Table) error {
+	switch {
+	case t.Type == ident.SharedTable && !systable.MayWrite(r, t.Access):
+		return denied("change", t)
+	case t.Type == ident.SystemTable && !systable.IsWritable(t.ID):
+		return dberr.Newf(dberr.PermissionDenied, "table %s belongs to the system and cannot be changed", t.Ident())
+	case t.Type == ident.SystemTable && !r.IsAdmin():
+		return denied("change", t)
 	}
 	return nil
 }

@@ -147,6 +147,11 @@ func (st *statement) register(prep *sql.Prepared) (tables []*ddl.Table) {
 	if t := prep.Writes(); t != nil && !slices.Contains(tables, t) {
 		tables = append(slices.Clip(tables), t)
 	}
+	for _, t := range prep.AlsoWrites() {
+		if !slices.Contains(tables, t) {
+			tables = append(slices.Clip(tables), t)
+		}
+	}
 	if slices.ContainsFunc(tables, isSystem) {
 		tables = slices.DeleteFunc(slices.Clone(tables), isSystem)
 	}
@@ -277,7 +282,7 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 		}
 	}
 	if err == nil {
-		err = e.store.Commit(ctx, state, st.s.principal.User, res.Writes)
+		err = e.store.Commit(ctx, state, st.s.principal.User, append(res.Before, res.Writes)...)
 		if err == nil && isUsers {
 			e.endKeysOf(ctx, res.Writes)
 		}

@@ -286,6 +286,9 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 	out.columns = resultColumns(st)
 	if w := st.Write; w != nil {
 		out.kind, out.writes = Modify, w.Table
+		for _, s := range st.Before {
+			out.also = append(out.also, s.Write.Table)
+		}
 		switch w.Kind {
 		case plan.Insert:
 			out.ops = WriteInsert

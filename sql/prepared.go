@@ -55,9 +55,11 @@ type compiled struct {
 	columns []ResultColumn
 	reads   []*ddl.Table
 	writes  *ddl.Table
-	ops     WriteOps
-	userQ   bool
-	plan    *exec.Plan
+	// also are the tables that the changes in WITH write.
+	also  []*ddl.Table
+	ops   WriteOps
+	userQ bool
+	plan  *exec.Plan
 	// paramTypes are the types of the parameters; the last literals of them
 	// stand for literals of the text.
 	paramTypes   []sqltype.Type
@@ -217,6 +219,10 @@ func (p *Prepared) Reads() []*ddl.Table { return p.c.reads }
 // Writes is the table that a Modify changes.
 func (p *Prepared) Writes() *ddl.Table { return p.c.writes }
 
+// AlsoWrites are the tables that the changes in a statement's WITH write,
+// where it has several.
+func (p *Prepared) AlsoWrites() []*ddl.Table { return p.c.also }
+
 // WriteOps says how a Modify changes its table.
 func (p *Prepared) WriteOps() WriteOps { return p.c.ops }
 
@@ -240,6 +246,9 @@ func (p *Prepared) Query(ctx context.Context, env *exec.Env) (exec.Rows, error) 
 type Result struct {
 	// Writes is what to commit; it is never nil, and may be empty.
 	Writes *exec.WriteSet
+	// Before are the changes of the statement's WITH before Writes. All are to
+	// commit together, in this order.
+	Before []*exec.WriteSet
 	// Affected is the number of rows that the statement reports.
 	Affected int64
 	// Returning is the rows of RETURNING; nil without one. They are complete
@@ -267,5 +276,5 @@ func (p *Prepared) Modify(ctx context.Context, env *exec.Env) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Writes: c.Set, Affected: c.Affected, Returning: c.Returning, changes: c}, nil
+	return &Result{Writes: c.Set, Before: c.Before, Affected: c.Affected, Returning: c.Returning, changes: c}, nil
 }

@@ -34,6 +34,9 @@ type prepared struct {
 	// below are of; looked says that there are any.
 	gen    uint64
 	looked bool
+	// next is another write set of the same statement, which commits with this
+	// one and after it. Its steps and size are counted here, too.
+	next *prepared
 }
 
 // encoded is one write.
@@ -50,6 +53,25 @@ type encoded struct {
 	// cold and oldCold are the newest versions of key and oldKey for when the
 	// hot tier has none at the statement's turn.
 	cold, oldCold version
+}
+
+// prepareAll prepares the write sets of a statement; nil when they are empty.
+func (s *Store) prepareAll(ctx context.Context, read *State, user ident.UserID, sets []*exec.WriteSet) (first *prepared, err error) {
+	last := &first
+	for _, ws := range sets {
+		if len(ws.Writes) == 0 {
+			continue
+		}
+		p, err := s.prepare(ctx, read, user, ws)
+		if err != nil {
+			return nil, err
+		}
+		*last = p
+		if last = &p.next; p != first {
+			first.steps, first.size = first.steps+p.steps, first.size+p.size
+		}
+	}
+	return first, nil
 }
 
 // prepare encodes a write set, on the statement's own goroutine.
@@ -210,36 +232,56 @@ var errDuplicate = errors.New("duplicate key")
 // check is step 1 of the protocol for one statement: when it passes, its
 // changes are in the group's overlay, batch and events.
 func (s *Store) check(p *prepared) error {
-	t := p.ws.Table
-	if t.ID >= catalog.FirstTableID && !s.cur.Load().Catalog.Current(t) {
-		return &Conflict{}
-	}
-	if p.looked && p.gen != s.coldNow[t.ID] {
-		return errMoved
-	}
 	g := &s.group
 	g.undo = g.undo[:0]
-	ck := checker{s: s, g: g, p: p, t: t, next: s.seq}
+	ck, err := s.checkOne(p, s.seq, s.seqScratch[:0])
+	s.seqScratch = ck.seqs
+	if err != nil {
+		g.rollback()
+		return err
+	}
+	// Nothing of a statement is taken before all of it has passed.
+	var more []checker
+	next := ck.next
+	for q := p.next; q != nil; q = q.next {
+		c, err := s.checkOne(q, next, nil)
+		if err != nil {
+			g.rollback()
+			return err
+		}
+		next = c.next
+		more = append(more, c)
+	}
+	ck.take()
+	for i := range more {
+		more[i].take()
+	}
+	s.seq = next
+	g.passed++
+	return nil
+}
+
+// checkOne checks one write set, whose numbers follow last.
+func (s *Store) checkOne(p *prepared, last change.Seq, seqs []change.Seq) (checker, error) {
+	t := p.ws.Table
+	ck := checker{s: s, g: &s.group, p: p, t: t, next: last, seqs: seqs}
+	if t.ID >= catalog.FirstTableID && !s.cur.Load().Catalog.Current(t) {
+		return ck, &Conflict{}
+	}
+	if p.looked && p.gen != s.coldNow[t.ID] {
+		return ck, errMoved
+	}
 	if p.stream {
 		ck.ring = ringKey{t.ID, p.user}
 		if r := s.streams.rings[ck.ring]; r != nil {
 			s.streams.evictRing(r, s.opts.Now().UnixMicro())
 		}
 	}
-	ck.seqs = s.seqScratch[:0]
 	err := ck.run()
-	s.seqScratch = ck.seqs
-	if err != nil {
-		g.rollback()
-		return err
-	}
-	ck.take()
-	s.seq = ck.next
-	g.passed++
-	return nil
+	return ck, err
 }
 
-// checker is the check of one statement.
+// checker is the check of one write set.
 type checker struct {
 	s    *Store
 	g    *group

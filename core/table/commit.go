@@ -69,22 +69,19 @@ func (r *request) answer(err error) {
 	r.done <- struct{}{}
 }
 
-// Commit makes a statement's changes to the user's partition last. It returns
-// when they are durable and visible.
+// Commit makes a statement's changes to the user's partitions last, all or
+// none, in the order given. It returns when they are durable and visible.
 //
 // read is the state that the statement read, if the caller still has it: then
 // what it read of cold rows need not be looked up again.
 //
 // A *Conflict means that the state has moved on since the statement read it:
 // it must be run again on a new state. UNIQUE_VIOLATION, STORAGE_UNAVAILABLE
-// and TOO_LARGE are final. After an error nothing of the write set is visible.
-func (s *Store) Commit(ctx context.Context, read *State, user ident.UserID, ws *exec.WriteSet) error {
-	if len(ws.Writes) == 0 {
-		return nil
-	}
+// and TOO_LARGE are final. After an error nothing of the write sets is visible.
+func (s *Store) Commit(ctx context.Context, read *State, user ident.UserID, sets ...*exec.WriteSet) error {
 	for {
-		p, err := s.prepare(ctx, read, user, ws)
-		if err != nil {
+		p, err := s.prepareAll(ctx, read, user, sets)
+		if p == nil || err != nil {
 			return err
 		}
 		// A flush has come between: the same once more, on what it has left.

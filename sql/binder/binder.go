@@ -35,11 +35,11 @@ func Bind(stmt ast.Statement, opts Options) (*plan.Statement, error) {
 	case *ast.Query:
 		err = b.topQuery(s)
 	case *ast.Insert:
-		err = b.insert(s)
+		err = b.modifyingChange(s.With, func() error { return b.insert(s) })
 	case *ast.Update:
-		err = b.update(s)
+		err = b.modifyingChange(s.With, func() error { return b.update(s) })
 	case *ast.Delete:
-		err = b.delete(s)
+		err = b.modifyingChange(s.With, func() error { return b.delete(s) })
 	default:
 		return nil, dberr.New(dberr.Unsupported, "this statement cannot be planned")
 	}
@@ -69,8 +69,8 @@ type binder struct {
 	// views are those that are being expanded.
 	views []*ddl.View
 	depth int
-	// modifying is the CTE that changes rows; nil: none does.
-	modifying    *modifyingCTE
+	// modifying are the CTEs that change rows; nil: none does.
+	modifying    *modifyingWith
 	paramColumns map[int]string
 }
 

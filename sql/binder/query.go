@@ -65,8 +65,8 @@ func (b *binder) cteRef(t *ast.TableRef, e *cteEnv) (*fromItem, error) {
 
 // topQuery binds a query that is a statement.
 func (b *binder) topQuery(q *ast.Query) error {
-	if i := changes(q.With); i >= 0 {
-		return b.modifyingQuery(q, i)
+	if at := changes(q.With); len(at) > 0 {
+		return b.modifyingQuery(q, at)
 	}
 	r, err := b.query(q, nil)
 	if err != nil {

@@ -8,20 +8,28 @@ import (
 )
 
 // changedNode gives the rows that the statement has changed, and their numbers
-// if they are numbered.
+// if they are numbered; or the result of an earlier change, by its step.
 type changedNode struct {
 	out      []sqltype.Type
 	numbered bool
+	step     int
 }
 
 func (n *changedNode) types() []sqltype.Type { return n.out }
 func (n *changedNode) inputs() []node        { return nil }
 func (n *changedNode) label() string         { return "Changed rows" }
-func (n *changedNode) open(r *run) operator  { return &changedOp{n: n, r: r} }
+
+func (n *changedNode) open(r *run) operator {
+	rows := r.changed
+	if n.step > 0 {
+		rows = r.earlier[n.step-1]
+	}
+	return &changedOp{n: n, rows: rows}
+}
 
 type changedOp struct {
-	n *changedNode
-	r *run
+	n    *changedNode
+	rows []*vector.Batch
 	// at is the next batch, row the number of its first row.
 	at, row int
 }
@@ -30,10 +38,10 @@ func (o *changedOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if o.at >= len(o.r.changed) {
+	if o.at >= len(o.rows) {
 		return nil, nil
 	}
-	b := o.r.changed[o.at]
+	b := o.rows[o.at]
 	o.at++
 	if !o.n.numbered {
 		return b, nil
@@ -46,4 +54,4 @@ func (o *changedOp) Next(ctx context.Context) (*vector.Batch, error) {
 	return vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], num.Finish()), b.Len()), nil
 }
 
-func (o *changedOp) Close() { o.at = len(o.r.changed) }
+func (o *changedOp) Close() { o.at = len(o.rows) }

@@ -23,40 +23,63 @@ type Plan struct {
 	params, slots int
 	write         *writer
 	// then, when not nil, gives the result of a plan that writes.
-	then  node
-	point *pointPlan
+	then node
+	// before are the changes before this one.
+	before []*Plan
+	point  *pointPlan
 }
 
 // Compile turns an optimized statement into a Plan.
 func Compile(st *plan.Statement) (*Plan, error) {
 	c := &compiler{st: st, slots: len(st.Params), ctes: map[*plan.CTE]*cteDef{}}
+	if st.Write != nil {
+		var before []*Plan
+		for i := range st.Before {
+			p, err := c.change(&st.Before[i])
+			if err != nil {
+				return nil, err
+			}
+			before = append(before, p)
+		}
+		p, err := c.change(&plan.Step{Query: st.Query, Write: st.Write, Output: st.Output})
+		if err != nil {
+			return nil, err
+		}
+		p.params, p.slots, p.before = len(st.Params), c.slots, before
+		return p, nil
+	}
 	root, lay, err := c.node(st.Query)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{params: len(st.Params)}
-	if st.Write != nil {
-		if p.write, err = c.writer(st.Write, root, lay); err != nil {
-			return nil, err
-		}
-		p.root = root
-		if st.Write.Returning != nil || st.Write.Then != nil {
-			p.out = c.types(st.Output)
-		}
-		if st.Write.Then != nil {
-			n, lay, err := c.node(st.Write.Then)
-			if err != nil {
-				return nil, err
-			}
-			p.then = c.exact(n, lay, st.Output)
-		}
-		p.slots = c.slots
-		return p, nil
-	}
 	p.root = c.exact(root, lay, st.Output)
 	p.out = p.root.types()
 	p.slots = c.slots
 	p.point = pointOf(p.root)
+	return p, nil
+}
+
+// change compiles one change of rows.
+func (c *compiler) change(s *plan.Step) (*Plan, error) {
+	root, lay, err := c.node(s.Query)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{root: root}
+	if p.write, err = c.writer(s.Write, root, lay); err != nil {
+		return nil, err
+	}
+	if s.Write.Returning != nil || s.Write.Then != nil {
+		p.out = c.types(s.Output)
+	}
+	if s.Write.Then != nil {
+		n, lay, err := c.node(s.Write.Then)
+		if err != nil {
+			return nil, err
+		}
+		p.then = c.exact(n, lay, s.Output)
+	}
 	return p, nil
 }
 
@@ -190,7 +213,7 @@ func (c *compiler) node(n plan.Node) (node, []int, error) {
 		return c.values(n)
 	case *plan.Changed:
 		lay := n.Columns()
-		return &changedNode{out: c.types(lay), numbered: n.Row >= 0}, lay, nil
+		return &changedNode{out: c.types(lay), numbered: n.Row >= 0, step: n.Step}, lay, nil
 	case *plan.Filter:
 		in, lay, err := c.node(n.In)
 		if err != nil {

@@ -50,16 +50,17 @@ func (p *Plan) Explain(ctx context.Context, env *Env, params []sqltype.Value, an
 		stats, total, peak = r.stats, time.Since(start), r.acct.peak.Load()
 	}
 	root := explain(p.root, stats)
-	if p.write != nil {
-		what := [...]string{"Insert into", "Update", "Delete from"}[p.write.kind]
-		root = &explained{Step: fmt.Sprintf("%s %s", what, p.write.table.Ident()), Inputs: []*explained{root}}
-		if c := p.write.conflict; c != nil && c.query != nil {
-			root.Inputs = append(root.Inputs, &explained{Step: "On conflict", Inputs: []*explained{explain(c.query, nil)}})
+	switch {
+	case p.write != nil:
+		root = explainChange(p)
+		if len(p.before) > 0 {
+			all := &explained{Step: "Changes"}
+			for _, b := range p.before {
+				all.Inputs = append(all.Inputs, explainChange(b))
+			}
+			root = all.with(root)
 		}
-		if p.then != nil {
-			root = &explained{Step: "Then", Inputs: []*explained{root, explain(p.then, nil)}}
-		}
-	} else if p.point != nil {
+	case p.point != nil:
 		root = &explained{Step: "Direct lookup", Inputs: []*explained{root}}
 	}
 	if asJSON {
@@ -93,6 +94,25 @@ func explain(n node, stats map[node]*nodeStats) *explained {
 	for _, in := range n.inputs() {
 		e.Inputs = append(e.Inputs, explain(in, stats))
 	}
+	return e
+}
+
+// explainChange describes one change of rows.
+func explainChange(p *Plan) *explained {
+	what := [...]string{"Insert into", "Update", "Delete from"}[p.write.kind]
+	root := &explained{Step: fmt.Sprintf("%s %s", what, p.write.table.Ident()), Inputs: []*explained{explain(p.root, nil)}}
+	if c := p.write.conflict; c != nil && c.query != nil {
+		root = root.with(&explained{Step: "On conflict", Inputs: []*explained{explain(c.query, nil)}})
+	}
+	if p.then != nil {
+		root = &explained{Step: "Then", Inputs: []*explained{root, explain(p.then, nil)}}
+	}
+	return root
+}
+
+// with is the step with one more input.
+func (e *explained) with(in *explained) *explained {
+	e.Inputs = append(e.Inputs, in)
 	return e
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/expr"
@@ -32,7 +33,7 @@ type writer struct {
 	returned []sqltype.Type
 	// numbers are the columns of the result that the commit fills.
 	numbers []plan.Number
-	direct   [][]*expr.Program
+	direct  [][]*expr.Program
 }
 
 // conflict is ON CONFLICT; set and where read the existing row, then the one
@@ -122,7 +123,10 @@ func (c *compiler) writer(w *plan.Write, root node, lay []int) (*writer, error) 
 
 // Changes is what a plan that writes gives.
 type Changes struct {
-	Set       *WriteSet
+	Set *WriteSet
+	// Before are the changes of the statement's WITH before this one, in the
+	// order in which they commit, all with it.
+	Before    []*WriteSet
 	Affected  int64
 	Returning Rows
 	acct      *account
@@ -165,25 +169,53 @@ func (p *Plan) Modify(ctx context.Context, env *Env, params []sqltype.Value) (*C
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m := &modification{w: p.write, r: p.newRun(ctx, env, params), set: &WriteSet{Table: p.write.table}}
-	m.mem.acct = m.r.acct
-	for _, t := range p.write.returned {
-		m.ret = append(m.ret, vector.NewBuilder(t, 1))
+	r := p.newRun(ctx, env, params)
+	out := &Changes{acct: r.acct}
+	var seen map[ident.TableID]map[string]struct{}
+	if len(p.before) > 0 {
+		seen = map[ident.TableID]map[string]struct{}{}
 	}
-	err := m.run(ctx, p)
-	if err == nil && p.then != nil {
-		err = m.then(ctx, p.then)
+	for _, step := range p.before {
+		m, err := step.modify(ctx, r, seen)
+		if err != nil {
+			r.acct.end()
+			return nil, err
+		}
+		m.flush()
+		out.Before, r.earlier = append(out.Before, m.set), append(r.earlier, m.batches)
 	}
+	m, err := p.modify(ctx, r, seen)
 	if err != nil {
-		m.r.acct.end()
+		r.acct.end()
 		return nil, err
 	}
-	out := &Changes{Set: m.set, Affected: m.affected, acct: m.r.acct}
+	out.Set, out.Affected = m.set, m.affected
 	if p.write.returning != nil || p.then != nil {
 		out.Returning = m.returned()
 		out.numbers, out.batches = p.write.numbers, m.batches
 	}
 	return out, nil
+}
+
+// modify runs one change. Where there are several, seen are the rows that
+// those before it have changed, by table: none is changed twice.
+func (p *Plan) modify(ctx context.Context, r *run, seen map[ident.TableID]map[string]struct{}) (*modification, error) {
+	m := &modification{w: p.write, r: r, set: &WriteSet{Table: p.write.table}}
+	m.mem.acct = r.acct
+	for _, t := range p.write.returned {
+		m.ret = append(m.ret, vector.NewBuilder(t, 1))
+	}
+	if seen != nil {
+		if m.seen = seen[m.set.Table.ID]; m.seen == nil {
+			m.seen = map[string]struct{}{}
+			seen[m.set.Table.ID] = m.seen
+		}
+	}
+	err := m.run(ctx, p)
+	if err == nil && p.then != nil {
+		err = m.then(ctx, p.then)
+	}
+	return m, err
 }
 
 // modification is one execution of a writer.

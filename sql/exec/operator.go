@@ -47,6 +47,8 @@ type run struct {
 	ctes  map[int]*cteState
 	// changed are the rows of the plan's changedNode.
 	changed []*vector.Batch
+	// earlier are the results of the statement's earlier changes.
+	earlier [][]*vector.Batch
 	// dynamic are the keys to which a join limits a scan, while it builds.
 	dynamic map[*scanNode][]KeyRange
 	// newest are the scans of which the newest rows are looked for.

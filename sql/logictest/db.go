@@ -3,6 +3,7 @@ package logictest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
@@ -117,7 +118,7 @@ func (db *DB) Exec(ctx context.Context, text string, params ...sqltype.Value) (*
 		if err != nil {
 			return nil, err
 		}
-		if err := db.commit(res.Writes); err != nil {
+		if err := db.commit(append(res.Before, res.Writes)...); err != nil {
 			return nil, err
 		}
 		res.Committed()
@@ -153,22 +154,28 @@ func collect(ctx context.Context, rows exec.Rows) ([]sqltype.Row, error) {
 	}
 }
 
-// commit applies a WriteSet wholly or not at all.
-func (db *DB) commit(ws *exec.WriteSet) error {
-	if len(ws.Writes) == 0 {
-		return nil
-	}
-	t := db.tables[ws.Table.Ident()].clone()
+// commit applies WriteSets wholly or not at all.
+func (db *DB) commit(sets ...*exec.WriteSet) error {
 	now := time.Now()
-	ws.Time = now
-	for i := range ws.Writes {
-		db.seq++
-		ws.Writes[i].NewSeq = db.seq
-		if err := t.apply(&ws.Writes[i], db.seq, now); err != nil {
-			return err
+	after := map[ident.Table]*memTable{}
+	for _, ws := range sets {
+		if len(ws.Writes) == 0 {
+			continue
+		}
+		id := ws.Table.Ident()
+		if after[id] == nil {
+			after[id] = db.tables[id].clone()
+		}
+		ws.Time = now
+		for i := range ws.Writes {
+			db.seq++
+			ws.Writes[i].NewSeq = db.seq
+			if err := after[id].apply(&ws.Writes[i], db.seq, now); err != nil {
+				return err
+			}
 		}
 	}
-	db.tables[ws.Table.Ident()] = t
+	maps.Copy(db.tables, after)
 	return nil
 }
 

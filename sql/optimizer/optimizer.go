@@ -27,15 +27,26 @@ type Options struct {
 // depends on the sizes of its tables.
 func Optimize(st *plan.Statement, opts Options) (sized bool) {
 	o := &optimizer{st: st, rows: opts.Rows, cteRefs: map[*plan.CTE][]cteRef{}}
-	st.Query = o.optimize(st.Query, o.required(), opts)
-	if w := st.Write; w != nil && w.Then != nil {
-		w.Then = o.optimize(w.Then, newColSet(st.Output...), opts)
+	for i := range st.Before {
+		s := &st.Before[i]
+		s.Query = o.optimize(s.Query, required(s.Write, nil), opts)
+		o.write(s.Write, s.Output, opts)
 	}
-	if w := st.Write; w != nil && w.Conflict != nil && w.Conflict.Query != nil {
-		c := w.Conflict
-		c.Query = o.optimize(c.Query, newColSet(c.SetCols...), opts)
+	st.Query = o.optimize(st.Query, required(st.Write, st.Output), opts)
+	if st.Write != nil {
+		o.write(st.Write, st.Output, opts)
 	}
 	return o.sized
+}
+
+// write optimizes the queries that a change has beside the one of its rows.
+func (o *optimizer) write(w *plan.Write, output []int, opts Options) {
+	if w.Then != nil {
+		w.Then = o.optimize(w.Then, newColSet(output...), opts)
+	}
+	if c := w.Conflict; c != nil && c.Query != nil {
+		c.Query = o.optimize(c.Query, newColSet(c.SetCols...), opts)
+	}
 }
 
 // optimize changes a plan of which the columns need are read.
@@ -109,12 +120,12 @@ func readsNone(e expr.Expr, cols []int) bool {
 
 func volatile(e expr.Expr) bool { return plan.Volatile(e) }
 
-// required are the columns that the statement's result needs.
-func (o *optimizer) required() colSet {
+// required are the columns that a change needs of its query; without one,
+// those of the result.
+func required(w *plan.Write, output []int) colSet {
 	s := colSet{}
-	w := o.st.Write
 	if w == nil {
-		s.add(o.st.Output...)
+		s.add(output...)
 		return s
 	}
 	s.add(w.New...)

@@ -69,6 +69,9 @@ type Changed struct {
 	Cols []int
 	// Row is a column that counts the rows from 0; -1: none.
 	Row int
+	// Step, from 1, is the earlier change whose result these are; 0: they are
+	// what Write or Conflict say.
+	Step int
 }
 
 // Filter keeps the rows for which every predicate is true.

@@ -12,6 +12,9 @@ type Statement struct {
 	Query Node
 	// Write is nil for a query.
 	Write *Write
+	// Before are the changes that happen before Write, in this order; like it
+	// they read the state before all of them.
+	Before []Step
 	// Names are the result's columns as written, not made unique yet, and
 	// Output their identities.
 	Names  []string
@@ -29,6 +32,14 @@ type Statement struct {
 	Tables []*ddl.Table
 	// UserQualified says that a table was named as ns.user.t.
 	UserQualified bool
+}
+
+// Step is one change of a statement that has several.
+type Step struct {
+	Query Node
+	Write *Write
+	// Output is the identities of what it returns; nil: nothing.
+	Output []int
 }
 
 // WriteKind says how rows are changed.
