@@ -282,7 +282,11 @@ func (st *statement) attempt(ctx context.Context, state *table.State, prep *sql.
 		}
 	}
 	if err == nil {
-		err = e.store.Commit(ctx, state, st.s.principal.User, append(res.Before, res.Writes)...)
+		sets := []*exec.WriteSet{res.Writes}
+		if len(res.Before) > 0 {
+			sets = append(res.Before, res.Writes)
+		}
+		err = e.store.Commit(ctx, state, st.s.principal.User, sets...)
 		if err == nil && isUsers {
 			e.endKeysOf(ctx, res.Writes)
 		}
