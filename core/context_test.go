@@ -106,26 +106,3 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%d turns, %d left behind", n, len(tr.m))
 	}
 }
-
-func TestGate(t *testing.T) {
-	var g gate
-	for range 2 {
-		if !g.enter() {
-			t.Fatal("an open gate is closed")
-		}
-	}
-	g.close()
-	if g.enter() || !g.isClosed() {
-		t.Fatal("a closed gate is open")
-	}
-	done := g.drained()
-	g.leave()
-	select {
-	case <-done:
-		t.Fatal("drained with one inside")
-	default:
-	}
-	g.leave()
-	<-done
-	<-g.drained()
-}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
 	"github.com/kalamdb/kalamdb/commons/config"
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/apikey"
@@ -82,7 +83,7 @@ type Engine struct {
 
 	// running counts the statements under way; stopped ends them when Close
 	// has waited long enough.
-	running  gate
+	running  crew.Door
 	stopped  context.Context
 	stop     context.CancelCauseFunc
 	closing  sync.Once
@@ -263,12 +264,12 @@ func openRedis(ctx context.Context, dir string, st config.Store, log *slog.Logge
 // waits for the first and gives its error.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Do(func() {
-		e.running.close()
+		e.running.Close()
 		select {
-		case <-e.running.drained():
+		case <-e.running.Empty():
 		case <-ctx.Done():
 			e.stop(errStopped)
-			<-e.running.drained()
+			<-e.running.Empty()
 		}
 		e.flushes.Stop()
 		e.backups.Close()
@@ -341,7 +342,7 @@ const probeInterval = time.Second
 // the storage: with a small write while that refuses writes, else with one that
 // writes nothing, as a storage that is away may have been met by reads only.
 func (e *Engine) Health() Health {
-	if e.running.isClosed() {
+	if e.running.Closed() {
 		return Health{Reason: "the server is shutting down"}
 	}
 	err := e.store.Unavailable()

@@ -47,10 +47,10 @@ func (s *Session) Principal() Principal { return s.principal }
 // RESOURCE_EXHAUSTED when the server is overloaded, STORAGE_UNAVAILABLE when it
 // stops, PARAMETER_MISMATCH, or why the context has ended.
 func (s *Session) Execute(ctx context.Context, req Request, sink Sink) error {
-	if !s.e.running.enter() {
+	if !s.e.running.Enter() {
 		return errStopped
 	}
-	defer s.e.running.leave()
+	defer s.e.running.Leave()
 	turn := req.Turn
 	if turn == nil {
 		turn = new(slot.Turn)

@@ -379,10 +379,8 @@ func TestCloseEndsWhatStillRuns(t *testing.T) {
 	go func() {
 		result <- s.Execute(context.Background(), Request{SQL: "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"}, &recorder{})
 	}()
-	for running := false; !running; runtime.Gosched() {
-		d.running.mu.Lock()
-		running = d.running.n > 0
-		d.running.mu.Unlock()
+	for d.running.Inside() == 0 {
+		runtime.Gosched()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -44,10 +44,10 @@ const (
 // table, RESYNC_REQUIRED when the changes since FromSeq are no longer known,
 // RESOURCE_EXHAUSTED past the limits of [live] or when the server is overloaded.
 func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) (*live.Subscription, error) {
-	if !s.e.running.enter() {
+	if !s.e.running.Enter() {
 		return nil, errStopped
 	}
-	defer s.e.running.leave()
+	defer s.e.running.Leave()
 	var turn slot.Turn
 	// After a restart all clients subscribe at once, and would only ask again.
 	if err := s.e.gate.Enter(ctx, &turn, s.principal.User, req.SQL, true); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/store/kv"
 	"github.com/kalamdb/kalamdb/store/kv/readpoint"
@@ -38,7 +39,7 @@ type Backend struct {
 	log    *slog.Logger
 	// by names this opening of the database, owner is what others may read of it.
 	by, owner string
-	calls     gate
+	calls     crew.Door
 	// ended is cancelled when Close has waited for the writer: it ends reads.
 	ended context.Context
 	end   context.CancelFunc
@@ -201,14 +202,14 @@ func (b *Backend) Size(ctx context.Context) (int64, error) {
 
 // Close implements kv.Backend.
 func (b *Backend) Close() error {
-	if !b.calls.close() {
+	if !b.calls.Close() {
 		return nil
 	}
 	b.writing <- struct{}{}
 	defer release(b.writing)
 	b.end()
 	b.beat.Wait()
-	<-b.calls.idle
+	<-b.calls.Empty()
 	b.mu.Lock()
 	for s := range b.open {
 		s.end(kv.ErrClosed)
@@ -230,10 +231,10 @@ func (b *Backend) Close() error {
 // read runs an exchange that changes nothing, again and again while Redis does
 // not answer and there is time.
 func (b *Backend) read(done string, do func(ctx context.Context) error) error {
-	if !b.calls.enter() {
+	if !b.calls.Enter() {
 		return kv.ErrClosed
 	}
-	defer b.calls.leave()
+	defer b.calls.Leave()
 	return b.retry(b.ended, done, func(ctx context.Context) error {
 		if err := b.holdLease(ctx); err != nil {
 			return err
@@ -335,47 +336,6 @@ func (b *Backend) fail(status string) *dberr.Error {
 		b.log.Error("redis: the storage failed for good", "reason", e.Message)
 	}
 	return b.failed.Load()
-}
-
-// gate counts the calls under way, and closes when they have ended.
-type gate struct {
-	mu     sync.Mutex
-	n      int
-	closed bool
-	idle   chan struct{}
-}
-
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.n++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.n--; g.n == 0 && g.closed {
-		close(g.idle)
-	}
-}
-
-// close refuses further calls; idle is closed when those under way have ended.
-// It answers false when the gate is closed already.
-func (g *gate) close() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.closed, g.idle = true, make(chan struct{})
-	if g.n == 0 {
-		close(g.idle)
-	}
-	return true
 }
 
 // lock takes a lock, or gives up with the context or the backend.

@@ -32,10 +32,10 @@ type snapshot struct {
 
 // Snapshot implements kv.Backend. It asks Redis for nothing.
 func (b *Backend) Snapshot() (kv.Snapshot, error) {
-	if !b.calls.enter() {
+	if !b.calls.Enter() {
 		return nil, kv.ErrClosed
 	}
-	defer b.calls.leave()
+	defer b.calls.Leave()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &snapshot{b: b, point: b.points.Pin(b.visible)}

@@ -50,10 +50,10 @@ func (b *Backend) change(ctx context.Context, do func(ctx context.Context) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !b.calls.enter() {
+	if !b.calls.Enter() {
 		return kv.ErrClosed
 	}
-	defer b.calls.leave()
+	defer b.calls.Leave()
 	if err := b.lock(ctx, b.writing); err != nil {
 		return err
 	}
