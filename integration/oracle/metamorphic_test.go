@@ -156,5 +156,3 @@ func (m *rewriter) same(t *testing.T, what string, ordered bool, a, b engine.Res
 	}
 	t.Errorf("%s: %s\n%s\n%s\n%s\n%s", what, d.Kind, left, right, Describe(a), Describe(b))
 }
-
-func timedOut(r engine.Result) bool { return r.Err != nil && r.Err.State == "57014" }

@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/decimal"
 	"github.com/kalamdb/kalamdb/integration/oracle/engine"
@@ -54,8 +55,17 @@ var plans = [][]string{
 	{"enable_nestloop = off", "enable_hashagg = off", "enable_memoize = off"},
 }
 
-// mostPieces bounds how many pieces are taken out to prove two faults.
-const mostPieces = 150
+// mostPieces bounds how many pieces are taken out to prove two faults, and
+// proofTime how long one proof by pieces takes.
+const (
+	mostPieces = 150
+	proofTime  = time.Minute
+)
+
+// timeout is the state of a statement that ran too long.
+const timeout = "57014"
+
+func timedOut(r engine.Result) bool { return r.Err != nil && r.Err.State == timeout }
 
 // dataError tells whether an error is one of values, which arise when a
 // statement runs: classes 22 and 54.
@@ -83,7 +93,10 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 		return ""
 	}
 	sql := q.Root.String()
-	if d.Kind == OtherState {
+	if (d.Kind == OnlyTheirsFails || d.Kind == OtherState && d.Ours.Err.State == timeout) && dataError(d.Theirs.Err) && s.provesNotNeeded(ctx, q, d) {
+		return notNeeded
+	}
+	if d.Kind == OtherState && d.Ours.Err.State != timeout {
 		switch {
 		case dataError(d.Ours.Err) && dataError(d.Theirs.Err) && q.Of != nil && s.provesTwoRows(ctx, q, d):
 			return twoRows
@@ -100,7 +113,7 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 		var others []engine.Result
 		for _, settings := range plans {
 			other := pg.ExecPlanned(ctx, settings, sql)
-			if other.Err != nil && other.Err.State == "57014" {
+			if timedOut(other) {
 				continue
 			}
 			if compare(d.Ours, other, q.Ordered) == "" {
@@ -111,9 +124,6 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 		if (d.Kind == OtherRows || d.Kind == OtherDigits) && provesUnstable(d, others) {
 			return unstable
 		}
-	}
-	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) && s.provesNotNeeded(ctx, q, d) {
-		return notNeeded
 	}
 	if d.Kind == OtherText && q.Ordered && s.provesWhichOfEqual(ctx, q) {
 		return whichOfEqual
@@ -156,19 +166,21 @@ func (s *session) provesTooManyDigits(ctx context.Context, q *query.Query, d *Di
 }
 
 // provesNotNeeded puts other values in the place of each expression. All of
-// them must make PostgreSQL give the answer.
+// them must make PostgreSQL give the answer, or run into the time limit, as
+// there is nothing to compare with then.
 func (s *session) provesNotNeeded(ctx context.Context, q *query.Query, d *Difference) bool {
-	proven, tries := false, mostPieces
+	proven, tries, end := false, mostPieces, time.Now().Add(proofTime)
 	q.Root.Instead(func(put func() bool) bool {
 		tried := 0
 		for tried >= 0 && put() {
 			tries--
-			if tried++; compare(d.Ours, s.theirs.Exec(ctx, q.Root.String()), q.Ordered) != "" {
+			r := s.theirs.Exec(ctx, q.Root.String())
+			if tried++; !timedOut(r) && compare(d.Ours, r, q.Ordered) != "" {
 				tried = -1
 			}
 		}
 		proven = tried > 0
-		return !proven && tries > 0
+		return !proven && tries > 0 && time.Now().Before(end)
 	})
 	return proven
 }
@@ -244,7 +256,7 @@ func (s *session) provesTwoRows(ctx context.Context, q *query.Query, d *Differen
 // for different reasons.
 func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Difference) bool {
 	ours, theirs := false, false
-	tries := mostPieces
+	tries, end := mostPieces, time.Now().Add(proofTime)
 	root.Without(func() bool {
 		sql := root.String()
 		a, b := s.ours.Exec(ctx, sql), s.theirs.Exec(ctx, sql)
@@ -256,7 +268,7 @@ func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Diff
 			theirs = theirs || a.Err.State == d.Theirs.Err.State
 		}
 		tries--
-		return tries > 0 && !(ours && theirs)
+		return tries > 0 && time.Now().Before(end) && !(ours && theirs)
 	})
 	return ours && theirs
 }
