@@ -274,5 +274,5 @@ func (s *session) provesTwoFaults(ctx context.Context, root *query.Node, d *Diff
 }
 
 func isChange(sql string) bool {
-	return strings.HasPrefix(sql, "INSERT") || strings.HasPrefix(sql, "UPDATE") || strings.HasPrefix(sql, "DELETE")
+	return strings.HasPrefix(sql, "INSERT") || strings.HasPrefix(sql, "UPDATE") || strings.HasPrefix(sql, "DELETE") || strings.Contains(sql, " AS (DELETE FROM ")
 }

@@ -22,13 +22,36 @@ func NewTarget(r *rand.Rand) *Table {
 // Change makes a statement that changes a table: INSERT, UPDATE or DELETE.
 func (g *Generator) Change(t *Table) *Node {
 	g.names, g.nested, g.large, g.ctes = 0, 1, 0, nil
-	switch n := g.r.IntN(10); {
-	case n < 4:
-		return g.insert(t)
+	switch n := g.r.IntN(20); {
 	case n < 8:
+		return g.insert(t)
+	case n < 15:
 		return g.update(t)
+	case n < 16:
+		return g.several(t)
 	}
 	return g.delete(t)
+}
+
+// several makes two changes in one statement, of different rows: which of two
+// changes of one row happens is open.
+func (g *Generator) several(t *Table) *Node {
+	first, second, w := g.alias("y"), g.alias("y"), g.alias("w")
+	part := g.r.IntN(3)
+	s := &scope{fields: t.fields(first)}
+	gone := text("DELETE FROM ", t.Name, " AS ", first, " WHERE ", first, fmt.Sprintf(".id %% 3 = %d", part), optional(" AND ", g.expr(Bool, s, 1)), " RETURNING ", first, ".id AS c0, ", first, ".k AS c1")
+	s = &scope{fields: append(t.fields(second), field{text: w + ".c0", typ: Int4}, field{text: w + ".c1", typ: Int4})}
+	n := text("WITH ", w, " AS (", gone, ") UPDATE ", t.Name, " AS ", second, " SET k = ")
+	where := text(" WHERE ", second, fmt.Sprintf(".id %% 3 = %d", (part+1)%3))
+	if g.chance(50) {
+		// One row of w at most for each.
+		n.Parts = append(n.Parts, g.expr(Int4, s, 1), " FROM ", w, where, " AND ", w, ".c0 = ", second, ".id - 1")
+	} else {
+		s.fields = t.fields(second)
+		n.Parts = append(n.Parts, "(SELECT ", pick(g.r, []string{"max(c1)", "count(*)", "sum(c0)", "min(c0 - c1)"}), " FROM ", w, ")", where)
+	}
+	n.Parts = append(n.Parts, optional(" AND ", g.expr(Bool, s, 1)), g.returning(t, second))
+	return n
 }
 
 // assigned makes a value for a column: mostly of its type, sometimes of one
