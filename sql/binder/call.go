@@ -360,10 +360,44 @@ func (b *binder) aggArgs(f *ast.FuncCall, sc *scope) (c aggCall, res sqltype.Typ
 			return c, res, err
 		}
 	}
+	own := c.args // without those of an ordered-set aggregate that hold for the whole group
+	if m.Fn.Ordered {
+		own = c.args[len(f.Args):]
+	}
+	if err := onlyWhere(c.filter, own, c.order); err != nil {
+		return c, res, err
+	}
 	c.agg.Fn, c.agg.Distinct, c.agg.Filter = m.Fn, f.Distinct, -1
 	c.agg.Spec.Args, c.agg.Spec.Result = typesOf(c.args), m.Result
 	c.agg.Text = f.Name
 	return c, m.Result, nil
+}
+
+// onlyWhere has an aggregate's arguments computed only for the rows that its
+// FILTER lets through: for others they might fail.
+func onlyWhere(filter expr.Expr, args []expr.Expr, order []orderExpr) error {
+	if filter == nil || plan.Volatile(filter) {
+		return nil
+	}
+	guard := func(x *expr.Expr) (err error) {
+		switch (*x).(type) {
+		case *expr.ColumnExpr, *expr.ConstExpr:
+			return nil
+		}
+		*x, err = expr.Case(nil, []expr.When{{Cond: filter, Result: *x}}, nil)
+		return err
+	}
+	for i := range args {
+		if err := guard(&args[i]); err != nil {
+			return err
+		}
+	}
+	for i := range order {
+		if err := guard(&order[i].x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // groupingCall is GROUPING(a, b): which of the expressions are not grouped in
@@ -429,6 +463,9 @@ func (b *binder) window(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 			return nil, b.errorf(f, dberr.Unsupported, "FILTER is not implemented for non-aggregate window functions")
 		}
 		if w.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {
+			return nil, err
+		}
+		if err := onlyWhere(w.filter, w.args, nil); err != nil {
 			return nil, err
 		}
 	}
