@@ -156,21 +156,24 @@ func TestMemoryReleaseAfterStress(t *testing.T) {
 			t.Errorf("%s was %v before the load and is %v after it", name, before, after)
 		}
 	}
-	compare := func(what string, before, after float64) {
+	compare := func(what string, before, after, apart float64) {
 		if before <= 0 || after <= 0 {
 			t.Errorf("%s: %v bytes, before %v", what, after, before)
 			return
 		}
 		s.fact("%s: %.1f MiB, before the load %.1f MiB", what, after/(1<<20), before/(1<<20))
-		s.bar(stress.Bar{What: what + ", more than before", Got: 100 * (after/before - 1), Limit: 5, Unit: "%"})
+		s.bar(stress.Bar{What: what + ", more than before", Got: 100 * ((after-apart)/before - 1), Limit: 5, Unit: "%"})
 	}
-	// Between two collections what the tests' own questions leave adds up.
-	compare("memory at rest", stress.Lowest(stress.In(phaseBefore, r.all), own), stress.Lowest(stress.In(phaseAfter, r.all), own))
+	// Between two collections what the tests' own questions leave adds up. Of the
+	// table that takes the writes only the part that is filled has pages: it may
+	// have been empty before and be full after. Objects are counted whole.
+	const memTable = 8 << 20 // store.badger.mem_table
+	compare("memory at rest but for the table of writes", stress.Lowest(stress.In(phaseBefore, r.all), own), stress.Lowest(stress.In(phaseAfter, r.all), own), memTable)
 	// There are more cold rows than before, and the Bloom filters of those that
 	// are looked for stay in a cache, which is bounded.
 	const filter = 1.25 // bytes of a row
 	compare("in use at rest without filters", r.before["go_gc_heap_live_bytes"]-filter*r.before["kalamdb_cold_rows"],
-		r.after["go_gc_heap_live_bytes"]-filter*r.after["kalamdb_cold_rows"])
+		r.after["go_gc_heap_live_bytes"]-filter*r.after["kalamdb_cold_rows"], 0)
 }
 
 // TestQueryPerformanceUnderStress is story 12, scenario 6: while ten write and
