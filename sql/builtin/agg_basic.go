@@ -475,7 +475,7 @@ func intervalSum(avg bool) AggState {
 			case g.n == 0:
 				return sqltype.NullOf(sqltype.Interval), nil
 			case avg:
-				return scaleInterval(g.sum, 1/float64(g.n))
+				return divideInterval(g.sum, float64(g.n))
 			}
 			return sqltype.NewInterval(g.sum), nil
 		},

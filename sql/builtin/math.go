@@ -356,6 +356,8 @@ func factorial(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 func power(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	x, y := a[0].Float(), a[1].Float()
 	switch {
+	case math.IsNaN(y):
+		// 1 to any power is 1.
 	case x == 0 && y < 0:
 		return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "zero raised to a negative power is undefined").WithState("2201F")
 	case x < 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) && y != math.Trunc(y):

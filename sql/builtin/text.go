@@ -419,14 +419,21 @@ func quoteIdent(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }
 
-// reservedWords are SQL's words that no plain name may be.
+// reservedWords are the words of PostgreSQL's grammar that are quoted as names:
+// all that it does not call unreserved.
 var reservedWords = func() map[string]bool {
 	m := map[string]bool{}
-	for w := range strings.FieldsSeq(`all and any array as asc both case cast check collate column constraint create
-		cross current_date current_role current_time current_timestamp current_user default desc distinct do else end
-		except false fetch for foreign from full grant group having ilike in inner intersect into is join lateral leading
-		left like limit localtime localtimestamp natural not null offset on only or order outer primary references
-		returning right select similar some table then to trailing true union unique user using when where window with`) {
+	for w := range strings.FieldsSeq(`all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case
+		cast char character check coalesce collate collation column concurrently constraint create cross current_catalog
+		current_date current_role current_schema current_time current_timestamp current_user dec decimal default
+		deferrable desc distinct do else end except exists extract false fetch float for foreign freeze from full grant
+		greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
+		lateral leading least left like limit localtime localtimestamp national natural nchar none normalize not notnull
+		null nullif numeric offset on only or order out outer overlaps overlay placing position precision primary real
+		references returning right row select session_user setof similar smallint some substring symmetric table
+		tablesample then time timestamp to trailing treat trim true union unique user using values varchar variadic
+		verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse
+		xmlpi xmlroot xmlserialize xmltable`) {
 		m[w] = true
 	}
 	return m

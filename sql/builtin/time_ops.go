@@ -86,7 +86,7 @@ func init() {
 		if a[1].Float() == 0 {
 			return sqltype.Value{}, divisionByZero()
 		}
-		return scaleInterval(a[0].Interval(), 1/a[1].Float())
+		return divideInterval(a[0].Interval(), a[1].Float())
 	})
 }
 
@@ -207,10 +207,18 @@ func negInterval(a sqltype.IntervalValue) (sqltype.IntervalValue, error) {
 	return sqltype.IntervalValue{Months: -a.Months, Days: -a.Days, Micros: -a.Micros}, nil
 }
 
-// scaleInterval multiplies each part; what is left over of a month becomes
-// days of a 30-day month, and what is left over of a day becomes time.
 func scaleInterval(a sqltype.IntervalValue, f float64) (sqltype.Value, error) {
-	months, days := float64(a.Months)*f, float64(a.Days)*f
+	return changeInterval(a, func(x float64) float64 { return x * f })
+}
+
+func divideInterval(a sqltype.IntervalValue, f float64) (sqltype.Value, error) {
+	return changeInterval(a, func(x float64) float64 { return x / f })
+}
+
+// changeInterval multiplies or divides each part; what is left over of a month
+// becomes days of a 30-day month, and what is left over of a day becomes time.
+func changeInterval(a sqltype.IntervalValue, by func(float64) float64) (sqltype.Value, error) {
+	months, days := by(float64(a.Months)), by(float64(a.Days))
 	wm, wd := math.Trunc(months), math.Trunc(days)
 	monthDays := roundMicros((months - wm) * 30)
 	extra := math.Trunc(monthDays)
@@ -220,8 +228,8 @@ func scaleInterval(a sqltype.IntervalValue, f float64) (sqltype.Value, error) {
 		sec -= math.Trunc(sec/86400) * 86400
 	}
 	wd += extra
-	us := math.RoundToEven(float64(a.Micros)*f + sec*1e6)
-	if math.IsNaN(f) || math.IsInf(f, 0) || math.Abs(wm) > math.MaxInt32 || math.Abs(wd) > math.MaxInt32 || math.Abs(us) >= math.MaxInt64 {
+	us := math.RoundToEven(by(float64(a.Micros)) + sec*1e6)
+	if math.IsNaN(wm+wd+us) || math.Abs(wm) > math.MaxInt32 || math.Abs(wd) > math.MaxInt32 || math.Abs(us) >= math.MaxInt64 {
 		return sqltype.Value{}, intervalRange()
 	}
 	return sqltype.NewInterval(sqltype.IntervalValue{Months: int32(wm), Days: int32(wd), Micros: int64(us)}), nil
