@@ -154,15 +154,14 @@ func encode(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	case "hex":
 		return sqltype.NewText(hex.EncodeToString(src)), nil
 	case "base64":
-		// Lines of 76 characters, as in RFC 2045.
-		text := base64.StdEncoding.EncodeToString(src)
+		// Lines of 76 characters, as in RFC 2045; 57 bytes make one, and its end.
+		const line = 57
 		var b strings.Builder
-		for len(text) > 76 {
-			b.WriteString(text[:76])
+		for ; len(src) >= line; src = src[line:] {
+			b.WriteString(base64.StdEncoding.EncodeToString([]byte(src[:line])))
 			b.WriteByte('\n')
-			text = text[76:]
 		}
-		b.WriteString(text)
+		b.WriteString(base64.StdEncoding.EncodeToString([]byte(src)))
 		return sqltype.NewText(b.String()), nil
 	case "escape":
 		var b strings.Builder

@@ -26,6 +26,10 @@ func (o *optimizer) fold(n plan.Node) plan.Node {
 		return nothing(n)
 	}
 	switch n := n.(type) {
+	case *plan.Scan:
+		if never(n.Filter) {
+			return nothing(n)
+		}
 	case *plan.Filter:
 		f := &plan.Filter{In: n.In, Preds: foldConditions(n.Preds)}
 		switch {

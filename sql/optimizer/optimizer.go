@@ -57,7 +57,10 @@ func (o *optimizer) optimize(n plan.Node, need colSet, opts Options) plan.Node {
 		n = o.unread(n, need)
 		n = o.decorrelate(n)
 		n = o.sinkMarks(n)
-		n = o.push(n, nil)
+		o.decided = false
+		if n = o.push(n, nil); o.decided {
+			n = o.fold(n)
+		}
 		n = o.orderJoins(n)
 	}
 	n = o.prune(n, need)
@@ -76,6 +79,8 @@ type optimizer struct {
 	// rows is Options.Rows, sized what Optimize gives.
 	rows  func(*ddl.Table) int64
 	sized bool
+	// decided says that a predicate that was pushed reads no columns any more.
+	decided bool
 	// early says that the plan is pruned before its joins are settled: they
 	// keep all their columns.
 	early bool

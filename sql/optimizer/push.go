@@ -64,6 +64,7 @@ func (o *optimizer) push(n plan.Node, preds []expr.Expr) plan.Node {
 		var down, stay []expr.Expr
 		for _, p := range preds {
 			if s, ok := substitute(p, n.Cols, n.Exprs); ok && !volatile(p) {
+				o.decided = o.decided || len(expr.Columns(s)) == 0
 				down = append(down, s)
 			} else {
 				stay = append(stay, p)
