@@ -130,7 +130,11 @@ func (f *files) sweep(pending []noted) {
 // start.
 func (f *files) delete(ctx context.Context, pending []noted) {
 	var b kv.Batch
-	for _, n := range pending {
+	for i, n := range pending {
+		if ctx.Err() != nil {
+			f.s.opts.Logger.Info("files that are no longer needed are left to the next start", "files", len(pending)-i)
+			break
+		}
 		bucket, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
 		if err == nil {
 			f.s.segments.Forget(bucket, n.name)
@@ -145,7 +149,7 @@ func (f *files) delete(ctx context.Context, pending []noted) {
 	if b.Len() == 0 {
 		return
 	}
-	if err := f.s.backend.Write(ctx, &b); err != nil {
+	if err := f.s.backend.Write(context.WithoutCancel(ctx), &b); err != nil {
 		f.s.opts.Logger.Warn("forget deleted files", "error", err)
 	}
 }
