@@ -62,7 +62,12 @@ func Call(name string, args ...Expr) (Expr, error) {
 func Args(m builtin.Match, args []Expr) ([]Expr, error) {
 	out := make([]Expr, len(args))
 	for i, a := range args {
-		c, err := convert(a, m.Args[i], CastImplicit)
+		to := m.Args[i]
+		if a.Type().Kind == sqltype.Unknown && (to.Kind == sqltype.Text || to.Kind == sqltype.Decimal) {
+			// The length of another argument's type does not cut a literal.
+			to = sqltype.Type{Kind: to.Kind}
+		}
+		c, err := convert(a, to, CastImplicit)
 		if err != nil {
 			return nil, err
 		}
