@@ -440,7 +440,8 @@ func reachable(b *testing.B, server *harness.Server) float64 {
 }
 
 // settled is the memory in MB that a process holds when its collector has run
-// and had time to give back what it freed.
+// and it had time to give back what it freed: the server looks every ten
+// seconds whether it is idle, and gives back at the second look.
 func settled(b *testing.B, server *harness.Server, profiler string) float64 {
 	b.Helper()
 	for range 2 { // what pools keep goes with the second
@@ -452,7 +453,7 @@ func settled(b *testing.B, server *harness.Server, profiler string) float64 {
 		_ = resp.Body.Close()
 	}
 	low := residentMB(b, server.PID())
-	for quiet := 0; quiet < 8; quiet++ {
+	for quiet := 0; quiet < 88; quiet++ {
 		time.Sleep(250 * time.Millisecond)
 		if now := residentMB(b, server.PID()); now < low-0.25 {
 			low, quiet = now, 0
