@@ -105,7 +105,7 @@ func (m *rewriter) check(t *testing.T, q *query.Query) {
 // Whichever value stands in the expression's place, it gives the answer.
 func (m *rewriter) needless(t *testing.T, q *query.Query, answer engine.Result) bool {
 	found, tries := false, mostPieces
-	q.Root.Instead(func(put func() bool) bool {
+	q.Root.Instead(true, func(put func() bool) bool {
 		tried := 0
 		for tried >= 0 && put() {
 			tries--

@@ -21,11 +21,13 @@ const (
 	// whilePlanning: PostgreSQL computes a constant expression while it plans
 	// and fails, before it knows whether any row needs the value.
 	whilePlanning = "proven: PostgreSQL fails while planning"
-	// notNeeded: PostgreSQL fails at the value of an expression that the answer
-	// does not need. Whichever value stands in its place, PostgreSQL gives
-	// KalamDB's answer; its manual says in 4.2.14 that what need not be
-	// evaluated may be left out or not.
-	notNeeded = "proven: PostgreSQL fails at a value that the answer does not need"
+	// notNeeded: one side fails at the value of an expression that the answer
+	// does not need. Whichever value stands in its place, that side gives the
+	// other's answer; PostgreSQL's manual says in 4.2.14 that what need not be
+	// evaluated may be left out or not. KalamDB must not fail so under CASE,
+	// coalesce and FILTER, which do say what is evaluated.
+	notNeeded     = "proven: PostgreSQL fails at a value that the answer does not need"
+	oursNotNeeded = "proven: KalamDB fails at a value that the answer does not need"
 	// unstable: the floating point numbers that differ are noise: PostgreSQL's
 	// own change when another plan adds them up in another order.
 	unstable = "proven: PostgreSQL's own numbers change with the plan"
@@ -93,8 +95,11 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 		return ""
 	}
 	sql := q.Root.String()
-	if (d.Kind == OnlyTheirsFails || d.Kind == OtherState && d.Ours.Err.State == timeout) && dataError(d.Theirs.Err) && s.provesNotNeeded(ctx, q, d) {
+	if (d.Kind == OnlyTheirsFails || d.Kind == OtherState && d.Ours.Err.State == timeout) && dataError(d.Theirs.Err) && provesNotNeeded(ctx, s.theirs, q, d.Ours, false) {
 		return notNeeded
+	}
+	if d.Kind == OnlyOursFails && dataError(d.Ours.Err) && provesNotNeeded(ctx, s.ours, q, d.Theirs, true) {
+		return oursNotNeeded
 	}
 	if d.Kind == OtherState && d.Ours.Err.State != timeout {
 		switch {
@@ -165,17 +170,18 @@ func (s *session) provesTooManyDigits(ctx context.Context, q *query.Query, d *Di
 	return proven
 }
 
-// provesNotNeeded puts other values in the place of each expression. All of
-// them must make PostgreSQL give the answer, or run into the time limit, as
-// there is nothing to compare with then.
-func (s *session) provesNotNeeded(ctx context.Context, q *query.Query, d *Difference) bool {
+// provesNotNeeded puts other values in the place of each expression, or of
+// those that are free. All of them must make the side that failed give the
+// other's answer, or run into the time limit, as there is nothing to compare
+// with then.
+func provesNotNeeded(ctx context.Context, failed engine.Database, q *query.Query, answer engine.Result, free bool) bool {
 	proven, tries, end := false, mostPieces, time.Now().Add(proofTime)
-	q.Root.Instead(func(put func() bool) bool {
+	q.Root.Instead(free, func(put func() bool) bool {
 		tried := 0
 		for tried >= 0 && put() {
 			tries--
-			r := s.theirs.Exec(ctx, q.Root.String())
-			if tried++; !timedOut(r) && compare(d.Ours, r, q.Ordered) != "" {
+			r := failed.Exec(ctx, q.Root.String())
+			if tried++; !timedOut(r) && compare(answer, r, q.Ordered) != "" {
 				tried = -1
 			}
 		}

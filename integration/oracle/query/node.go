@@ -245,14 +245,29 @@ func (n *Node) Without(visit func() bool) {
 // Instead calls visit once for every expression of the tree, the inner ones
 // first: put writes another value of the expression's type in its place, and
 // tells whether there is a next one. The tree is whole again when it returns.
-// It ends early when visit gives false.
-func (n *Node) Instead(visit func(put func() bool) bool) {
+// It ends early when visit gives false. What stands under CASE, coalesce or
+// FILTER is left out when only what is free is asked for: there SQL says what is
+// computed.
+func (n *Node) Instead(free bool, visit func(put func() bool) bool) {
 	var nodes []*Node
-	n.walk(func(k *Node) {
+	var collect func(k *Node)
+	collect = func(k *Node) {
+		if k.hidden {
+			return
+		}
 		if k.Type != None && k.Value == nil {
 			nodes = append(nodes, k)
 		}
-	})
+		if free && k.guards() {
+			return
+		}
+		for _, p := range k.Parts {
+			if p, ok := p.(*Node); ok {
+				collect(p)
+			}
+		}
+	}
+	collect(n)
 	for _, k := range slices.Backward(nodes) {
 		old, at := *k, 0
 		values := k.Type.others()
@@ -268,6 +283,23 @@ func (n *Node) Instead(visit func(put func() bool) bool) {
 			return
 		}
 	}
+}
+
+// guards tells whether a node says which of its parts are computed.
+func (n *Node) guards() bool {
+	for _, p := range n.Parts {
+		switch p := p.(type) {
+		case string:
+			if strings.Contains(p, "CASE") || strings.Contains(p, "coalesce(") || strings.Contains(p, "FILTER (") {
+				return true
+			}
+		case *Node:
+			if len(p.Parts) > 0 && !p.hidden && p.Parts[0] == " FILTER (WHERE " {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Cast calls visit once for every expression of a type, which is cast to

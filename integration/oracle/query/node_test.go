@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -13,7 +14,7 @@ func TestInsteadTriesOtherValues(t *testing.T) {
 	n := tree()
 	before := n.String()
 	var tried []string
-	n.Instead(func(put func() bool) bool {
+	n.Instead(false, func(put func() bool) bool {
 		for put() {
 			tried = append(tried, n.String())
 		}
@@ -31,9 +32,34 @@ func TestInsteadTriesOtherValues(t *testing.T) {
 		t.Errorf("the tree became %s", n)
 	}
 	count := 0
-	n.Instead(func(func() bool) bool { count++; return false })
+	n.Instead(false, func(func() bool) bool { count++; return false })
 	if count != 1 {
 		t.Errorf("went on %d times after the end", count-1)
+	}
+}
+
+func TestInsteadLeavesOutWhatIsGuarded(t *testing.T) {
+	n := text("SELECT ",
+		expression(Int4, "CASE WHEN ", expression(Bool, "b"), " THEN ", expression(Int4, "1 / k"), " END"), ", ",
+		expression(Int4, "sum(", expression(Int4, "2 / k"), ")", optional(" FILTER (WHERE ", expression(Bool, "c"), ")")), ", ",
+		expression(Int4, "3 / k"))
+	var tried []string
+	n.Instead(true, func(put func() bool) bool {
+		for put() {
+			tried = append(tried, n.String())
+		}
+		return true
+	})
+	free := false
+	for _, sql := range tried {
+		caseStays, sumStays := strings.Contains(sql, "CASE"), strings.Contains(sql, "sum(")
+		if caseStays && !strings.Contains(sql, "CASE WHEN b THEN 1 / k END") || sumStays && !strings.Contains(sql, "sum(2 / k) FILTER (WHERE c)") {
+			t.Errorf("%q was tried", sql)
+		}
+		free = free || !strings.Contains(sql, "3 / k")
+	}
+	if !free {
+		t.Errorf("nothing was put for what is free: %q", tried)
 	}
 }
 
