@@ -2,6 +2,7 @@ package inlet
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,15 +30,10 @@ func TestProbe(t *testing.T) {
 			break
 		}
 	}
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	for range 20 * runtime.GOMAXPROCS(0) { // they take turns of 10 ms
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}
@@ -46,7 +42,7 @@ func TestProbe(t *testing.T) {
 			break
 		}
 	}
-	close(stop)
+	stop.Store(true)
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
