@@ -201,6 +201,7 @@ func TestAlterBesideWriters(t *testing.T) {
 					done <- err
 					return
 				}
+				time.Sleep(2 * time.Millisecond) // without a pause a writer may be overtaken every time
 			}
 		}
 	}()

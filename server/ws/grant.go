@@ -22,6 +22,7 @@ type grant struct {
 	timer *time.Timer
 	// over is why the credentials are not good any more; nil: they are.
 	over error
+	told chan struct{} // closed when the client has been told so
 }
 
 func (g *grant) stop() {
@@ -80,7 +81,8 @@ func (c *conn) lose(why error) {
 	if c.grant.over != nil || c.ctx.Err() != nil {
 		return
 	}
-	c.grant.over = why
+	told := make(chan struct{})
+	c.grant.over, c.grant.told = why, told
 	c.lost.Store(true)
 	var subs []*sub
 	for _, s := range c.subs {
@@ -93,10 +95,26 @@ func (c *conn) lose(why error) {
 		// The error of the connection comes first: a client that can get a new
 		// token connects again at once and loses none of its live queries.
 		c.fail("", why)
+		close(told)
 		for _, s := range subs {
 			c.endFor(s, why)
 		}
 	})
+}
+
+// endLate ends a live query that came just too late to be ended with the others.
+func (c *conn) endLate(s *sub) {
+	c.mu.Lock()
+	why, told := c.grant.over, c.grant.told
+	c.mu.Unlock()
+	if why == nil {
+		return
+	}
+	select {
+	case <-told:
+		c.endFor(s, why)
+	case <-c.ctx.Done():
+	}
 }
 
 // endFor ends one live query for want of credentials.

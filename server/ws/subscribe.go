@@ -78,9 +78,7 @@ func (c *conn) subscribe(in *wire.Subscription) {
 	c.mu.Unlock()
 	c.send(func(b []byte) []byte { return appendAck(b, s, sub) })
 	c.acknowledged(s)
-	if why := c.over(); why != nil {
-		c.endFor(s, why) // it came just too late to be ended with the others
-	}
+	c.endLate(s)
 }
 
 // acknowledged lets the messages of a subscription go to the client.
