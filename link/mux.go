@@ -443,14 +443,6 @@ func (m *mux) dispatch(conn *websocket.Conn, msg *wire.ServerMessage) error {
 	s := m.routes[msg.SubscriptionID]
 	m.mu.Unlock()
 	if s == nil {
-		if msg.Type == wire.TypePong {
-			m.mu.Lock()
-			subs := m.list()
-			m.mu.Unlock()
-			for _, s := range subs {
-				s.quiet(m.c.set.heartbeat)
-			}
-		}
 		if msg.Type == wire.TypeError && msg.SubscriptionID == "" {
 			e := liveError(msg)
 			if e.Auth() {

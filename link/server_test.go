@@ -36,7 +36,8 @@ type liveServer struct {
 	sql       http.HandlerFunc
 	changed   *sync.Cond
 	mute      bool // say nothing
-	scramble  int  // catch up backwards; the connection is cut once behind so many rows
+	scramble  int  // catch up backwards, and stop once behind so many rows, as if the rest took its time
+	pongs     int  // sent since then
 	nextLive  int
 }
 
@@ -114,6 +115,7 @@ func (s *liveServer) ws(w http.ResponseWriter, r *http.Request) {
 		case wire.TypePing:
 			if !s.mute {
 				c.send(`{"type":"pong"}`)
+				s.pongs++
 			}
 		case wire.TypeAuthenticate:
 			if m.Token == "good" {
@@ -149,16 +151,15 @@ func (s *liveServer) subscribe(c *liveConn, sub wire.Subscription) {
 	c.send(`{"type":"subscription_ack","subscription_id":%q,"live_id":"live-%d","seq":%d,"schema":[{"name":"id","type":"BIGINT"},{"name":"text","type":"TEXT"}]}`, sub.ID, s.nextLive, seq)
 	if o := sub.Options; o.FromSeq != nil && s.scramble != 0 {
 		for i := seq; i > *o.FromSeq; i-- {
-			s.sendChange(c, sub.ID, i, `,"catch_up":true`)
+			s.sendChange(c, sub.ID, i, catchUp(i == *o.FromSeq+1))
 			if seq-i+1 == uint64(s.scramble) {
-				s.scramble = 1 << 30
-				c.ws.Close(websocket.StatusGoingAway, "cut")
+				s.scramble, s.pongs = 1<<30, 0
 				return
 			}
 		}
 	} else if o.FromSeq != nil {
 		for i := *o.FromSeq; i < seq; i++ {
-			s.sendChange(c, sub.ID, i+1, `,"catch_up":true`)
+			s.sendChange(c, sub.ID, i+1, catchUp(i+1 == seq))
 		}
 	} else if o.LastRows != nil {
 		var rows []string
@@ -174,6 +175,13 @@ func (s *liveServer) subscribe(c *liveConn, sub wire.Subscription) {
 		c.send(`{"type":"initial_data","subscription_id":%q,"rows":[%s],"count":%d,"seq":%d}`, sub.ID, strings.Join(rows[:half], ","), half, seq)
 		c.send(`{"type":"initial_data","subscription_id":%q,"rows":[%s],"count":%d,"seq":%d,"last":true}`, sub.ID, strings.Join(rows[half:], ","), len(rows)-half, seq)
 	}
+}
+
+func catchUp(last bool) string {
+	if last {
+		return `,"last":true,"catch_up":true`
+	}
+	return `,"catch_up":true`
 }
 
 func (s *liveServer) sendChange(c *liveConn, id string, seq uint64, extra string) {

@@ -100,12 +100,11 @@ type Subscription struct {
 
 	// While catching is true the server repeats what was missed, each row in
 	// its newest state and in no order of sequence: resume must not move before
-	// it is through, which the first live change shows, or a quiet heartbeat.
-	// Should the connection be lost in between, given knows which states the
-	// reader has got already.
+	// it is through, which its last message says, or the first live change when
+	// nothing was missed. Should the connection be lost in between, given knows
+	// which states the reader has got already.
 	catching bool
-	catchSeq uint64    // what resume becomes then
-	catchAt  time.Time // when the last such message came
+	catchSeq uint64 // what resume becomes then
 	given    map[uint64]struct{}
 }
 
@@ -547,6 +546,9 @@ func (s *Subscription) onChange(m *wire.ServerMessage) (fits bool, err error) {
 	}
 	if marked {
 		s.catchUp(m.Seq)
+		if m.Last {
+			s.caughtUp()
+		}
 		return true, nil
 	}
 	s.resume = max(s.resume, m.Seq)
@@ -556,7 +558,7 @@ func (s *Subscription) onChange(m *wire.ServerMessage) (fits bool, err error) {
 
 // catchUp notes that the server is repeating what was missed.
 func (s *Subscription) catchUp(seq uint64) {
-	s.catching, s.catchSeq, s.catchAt = true, max(s.catchSeq, seq), time.Now()
+	s.catching, s.catchSeq = true, max(s.catchSeq, seq)
 }
 
 // caughtUp notes that everything that was missed is there.
@@ -564,16 +566,6 @@ func (s *Subscription) caughtUp() {
 	if s.catching {
 		s.catching, s.lagged, s.given = false, false, nil
 		s.resume = max(s.resume, s.catchSeq)
-	}
-}
-
-// quiet is called at each sign of life of the connection: when nothing was
-// repeated for a whole heartbeat, all of it was.
-func (s *Subscription) quiet(heartbeat time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.catching && s.wireID != "" && !s.lagging && time.Since(s.catchAt) > heartbeat {
-		s.caughtUp()
 	}
 }
 

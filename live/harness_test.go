@@ -385,10 +385,14 @@ func show(m Message) string {
 			s += "[" + showRow(m.Old[i][:len(m.Old[i])-2]) + "]"
 		}
 	}
-	for flag, on := range map[string]bool{" last": m.Last, " catch_up": m.CatchUp, " resync": m.Resync} {
-		if on {
-			s += flag
-		}
+	if m.Last {
+		s += " last"
+	}
+	if m.CatchUp {
+		s += " catch_up"
+	}
+	if m.Resync {
+		s += " resync"
 	}
 	return s
 }

@@ -37,7 +37,7 @@ func TestSlowReaderResyncs(t *testing.T) {
 	if in := s.Info(); in.QueuedRows != 0 || in.QueuedBytes != 0 {
 		t.Errorf("the queue of a subscription that was too slow keeps %d rows, %d bytes", in.QueuedRows, in.QueuedBytes)
 	}
-	expect(t, db.poll(s), "insert 8: 3/a/4 resync", "delete 10: 1/a/0 2/b/0 resync")
+	expect(t, db.poll(s), "insert 8: 3/a/4 resync", "delete 10: 1/a/0 2/b/0 last resync")
 	db.write("u", op{id: 4, room: "a"})
 	expect(t, db.poll(s), "insert 11: 4/a/0")
 	if in := s.Info(); in.Changes != 6 || in.Resyncs != 1 {
@@ -59,7 +59,7 @@ func TestResyncStartsAtTheQueue(t *testing.T) {
 	for i := range 5 {
 		db.write("u", op{id: int64(i), room: "a"})
 	}
-	expect(t, db.poll(s), "insert 105: 0/a/0 1/a/0 2/a/0 3/a/0 4/a/0 resync")
+	expect(t, db.poll(s), "insert 105: 0/a/0 1/a/0 2/a/0 3/a/0 4/a/0 last resync")
 }
 
 func TestChangesDuringResync(t *testing.T) {
@@ -74,7 +74,7 @@ func TestChangesDuringResync(t *testing.T) {
 		db.write("u", op{id: 5})
 		db.hub.drain()
 	}
-	expect(t, db.poll(s), "insert 5: 0//0 1//0 2//0 3//0 4//0 resync", "insert 6: 5//0")
+	expect(t, db.poll(s), "insert 5: 0//0 1//0 2//0 3//0 4//0 last resync", "insert 6: 5//0")
 
 	// So many during the resync that the queue is full again.
 	for i := range 3 {
@@ -88,7 +88,7 @@ func TestChangesDuringResync(t *testing.T) {
 		}
 		db.hub.drain()
 	}
-	expect(t, db.poll(s), "insert 9: 0//0 1//0 2//0 resync", "insert 13: 10//0 11//0 12//0 13//0 resync")
+	expect(t, db.poll(s), "insert 9: 0//0 1//0 2//0 last resync", "insert 13: 10//0 11//0 12//0 13//0 last resync")
 }
 
 func TestQueueBoundByBytes(t *testing.T) {
@@ -220,7 +220,7 @@ func TestOverflowBeforeStart(t *testing.T) {
 	if err := s.Start(Start{Seq: seq, Initial: db.read(s.Plan(), rows, false, 0)}); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, db.poll(s), "initial 5: 0//0 1//0 2//0 3//0 4//0 last", "insert 9: 10//0 11//0 12//0 13//0 resync")
+	expect(t, db.poll(s), "initial 5: 0//0 1//0 2//0 3//0 4//0 last", "insert 9: 10//0 11//0 12//0 13//0 last resync")
 
 	sp := spec("u", plan(all()))
 	sp.OnSlow = CloseSlow
@@ -260,8 +260,8 @@ func TestBacklogFull(t *testing.T) {
 	db.start(late, false)
 	db.write("u", op{id: 50})
 	close(release)
-	expect(t, db.poll(s), "insert 106: 0//90 1//91 2//92 3//93 4//94 5//95 6//96 7//97 8//98 9//99 50//0 resync")
-	expect(t, db.poll(late), "insert 106: 50//0 resync")
+	expect(t, db.poll(s), "insert 106: 0//90 1//91 2//92 3//93 4//94 5//95 6//96 7//97 8//98 9//99 50//0 last resync")
+	expect(t, db.poll(late), "insert 106: 50//0 last resync")
 	expect(t, db.poll(strict), "subscription closed: slow_consumer")
 	if got := db.poll(other); len(got) != 5 {
 		t.Errorf("one busy user cost another: %q", got)
@@ -370,7 +370,7 @@ func TestSourceErrors(t *testing.T) {
 	if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	expect(t, db.poll(s), "insert 2: 1//0 2//0 resync")
+	expect(t, db.poll(s), "insert 2: 1//0 2//0 last resync")
 
 	// Without a source a slow reader is told to start again.
 	hub := NewHub(limits(1))

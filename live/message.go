@@ -130,7 +130,8 @@ func (b *Batch) after(seq change.Seq) *Batch {
 // Message is what a reader gets. Kind, rows and columns are the Batch's.
 type Message struct {
 	*Batch
-	// Last marks the last message of the initial rows.
+	// Last marks the last message of the initial rows, of a catch-up and of a
+	// resync.
 	Last bool
 	// CatchUp marks a change from before the subscription was resumed.
 	CatchUp bool

@@ -17,7 +17,8 @@ const (
 )
 
 // replay makes messages of the rows of a source: initial rows, or rows that
-// changed and come as changes. Only the reader uses it.
+// changed and come as changes. Its last message is marked, for until then a
+// client has no sequence number to resume from. Only the reader uses it.
 //
 // A coalesced row comes as an insert when it is in the result now, whether or
 // not the reader has an older state of it, and as a delete when it is not, even
@@ -85,7 +86,7 @@ func (r *replay) next(ctx context.Context) (Message, bool, error) {
 	}
 	r.at += n
 	m := Message{Batch: b, CatchUp: r.catchUp, Resync: r.resync}
-	if r.kind == Initial && r.end && r.at == len(r.rows) {
+	if r.end && r.at == len(r.rows) {
 		m.Last, r.done = true, true
 	}
 	return m, true, nil

@@ -274,7 +274,7 @@ func TestFilterErrorBeforeStart(t *testing.T) {
 	if err := s.Start(Start{Seq: seq}); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, db.poll(s), "insert 5: 3//2 resync")
+	expect(t, db.poll(s), "insert 5: 3//2 last resync")
 }
 
 // TestLargeRows checks that messages are bounded in bytes, too.
@@ -394,7 +394,7 @@ func TestCatchUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.write("u", op{id: 6, room: "a"})
-	expect(t, db.poll(s), "delete 6: 1/b/0 2/a/0 catch_up", "insert 8: 5/a/1 catch_up", "insert 9: 6/a/0")
+	expect(t, db.poll(s), "delete 6: 1/b/0 2/a/0 catch_up", "insert 8: 5/a/1 last catch_up", "insert 9: 6/a/0")
 	if in := s.Info(); in.Changes != 4 {
 		t.Errorf("%d changes, want 4", in.Changes)
 	}

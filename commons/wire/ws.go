@@ -83,7 +83,8 @@ type ServerMessage struct {
 	OldValues      []json.RawMessage `json:"old_values,omitempty"`
 	Count          int               `json:"count,omitempty"`
 	Seq            uint64            `json:"seq,omitempty"`
-	// Last marks the last part of the initial data.
+	// Last marks the last part of the initial data, and the last message with
+	// CatchUp or Resync.
 	Last bool `json:"last,omitempty"`
 	// CatchUp marks a change that happened before the subscription resumed.
 	CatchUp bool `json:"catch_up,omitempty"`
