@@ -40,7 +40,7 @@ func (c *Client) Query(ctx context.Context, sql string, params ...any) (*Rows, e
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		return nil, errorAnswer(resp, b)
 	}
-	rows := &Rows{ctx: ctx, c: c, resp: resp, done: done, sc: newScanner(resp.Body)}
+	rows := &Rows{ctx: ctx, c: c, resp: resp, done: done, sc: newScanner(resp.Body, resp.ContentLength)}
 	if err := rows.open(); err != nil {
 		return nil, err
 	}

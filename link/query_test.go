@@ -418,14 +418,82 @@ func TestConnectionsAreReused(t *testing.T) {
 	t.Cleanup(srv.Close)
 	c, _ := New(srv.URL)
 	t.Cleanup(func() { c.Close() })
-	for range 20 {
-		if _, err := c.Exec(t.Context(), "SELECT 1"); err != nil {
-			t.Fatal(err)
+	for way, query := range map[string]func() error{
+		"Exec":     func() error { _, err := c.Exec(t.Context(), "SELECT 1"); return err },
+		"One":      func() error { _, err := One[int](c.Query(t.Context(), "SELECT 1")); return err },
+		"QueryRow": func() error { return c.QueryRow(t.Context(), "SELECT 1").Scan(new(int)) },
+		"Close": func() error {
+			rows, err := c.Query(t.Context(), "SELECT 1")
+			if err != nil {
+				return err
+			}
+			return rows.Close()
+		},
+	} {
+		for range 20 {
+			if err := query(); err != nil {
+				t.Fatal(way, err)
+			}
+		}
+		if n := conns.Load(); n != 1 {
+			t.Fatalf("%d connections after 20 queries by %s", n, way)
 		}
 	}
-	if conns.Load() != 1 {
-		t.Errorf("%d connections for 20 queries", conns.Load())
+}
+
+// An answer that has no end yet is not waited for: closing it tells the server
+// to stop.
+func TestCloseCancels(t *testing.T) {
+	gone := make(chan struct{})
+	c := clientFor(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"results":[{"columns":["a"],"rows":[[1],`)
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	})
+	if err := c.QueryRow(t.Context(), "SELECT 1").Scan(new(int)); err != nil {
+		t.Fatal(err)
 	}
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("the server still answers")
+	}
+}
+
+// BenchmarkQueryRow is a query of one row, beside the same request by net/http
+// alone.
+func BenchmarkQueryRow(b *testing.B) {
+	srv := httptest.NewServer(replies(200, `{"status":"success","results":[{"columns":["id","body"],"schema":[{"name":"id","type":"BIGINT"},{"name":"body","type":"TEXT"}],"rows":[[1,"hello"]],"row_count":1}],"took_ms":0.1}`))
+	b.Cleanup(srv.Close)
+	c, err := New(srv.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { c.Close() })
+	b.Run("link", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var id int64
+			var body string
+			if err := c.QueryRow(b.Context(), "SELECT id, body FROM messages WHERE id = $1", 1).Scan(&id, &body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("net-http", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			resp, err := c.http.Post(srv.URL, "application/json", strings.NewReader(`{"sql":"SELECT id, body FROM messages WHERE id = $1","params":[1],"options":{"rows":"array"}}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				b.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	})
 }
 
 func TestHealth(t *testing.T) {

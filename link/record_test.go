@@ -147,7 +147,7 @@ func TestScannerAtEveryBoundary(t *testing.T) {
 		"half of it":         iotest.HalfReader(strings.NewReader(text)),
 		"empty reads before": io.MultiReader(strings.NewReader(""), strings.NewReader(text)),
 	} {
-		s := newScanner(r)
+		s := newScanner(r, -1)
 		s.buf = make([]byte, 0, 4)
 		got, err := s.value()
 		if err != nil || string(got) != strings.TrimSpace(text) {
@@ -217,7 +217,7 @@ func BenchmarkRows(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		r := &Rows{ctx: b.Context(), sc: newScanner(strings.NewReader(text)), done: func() {}}
+		r := &Rows{ctx: b.Context(), sc: newScanner(strings.NewReader(text), -1), done: func() {}}
 		r.sc.expect('{')
 		for {
 			ok, _ := r.sc.next('}', true)

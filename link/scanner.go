@@ -25,7 +25,14 @@ type scanner struct {
 	err error
 }
 
-func newScanner(r io.Reader) *scanner { return &scanner{r: r, buf: make([]byte, 0, 32<<10)} }
+// newScanner makes a scanner of a text of size bytes; -1: its size is not known.
+func newScanner(r io.Reader, size int64) *scanner {
+	const most = 32 << 10
+	if size < 0 || size >= most {
+		size = most - 1
+	}
+	return &scanner{r: r, buf: make([]byte, 0, size+1)} // with room to see that it ends
+}
 
 // syntaxError is a text that is no JSON.
 type syntaxError struct{ reason string }
