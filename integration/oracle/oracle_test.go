@@ -19,6 +19,7 @@ var (
 	queries = flag.Int("queries", 2000, "how many random statements to compare")
 	seed    = flag.Uint64("seed", 1, "seed of the random statements")
 	report  = flag.String("report", "", "file to write the differences to, by frequency")
+	only    = flag.Int("statement", -1, "compare only that statement of the seed; -1: all")
 	most    = flag.Int("findings", 0, "stop after that many different findings; 0: never")
 )
 
@@ -101,6 +102,9 @@ func (s *session) round(ctx context.Context, seed uint64, schemaOf func(*rand.Ra
 	}
 	s.home = s.spaces
 	for i := range perRound {
+		if *only >= 0 && i != *only {
+			continue
+		}
 		g := query.NewGenerator(rand.New(rand.NewPCG(seed, uint64(i)+1)), schema)
 		if _, err := s.check(ctx, g.Query(), schema.Tables, fmt.Sprintf("seed %d statement %d", seed, i)); err != nil {
 			return err

@@ -74,7 +74,7 @@ func (o *applyOp) eval(ctx context.Context, b *vector.Batch, i int) (*applied, e
 	row := b.Row(i)
 	o.key = o.key[:0]
 	for _, c := range o.n.outer {
-		o.key = appendEqKey(o.key, b.Cols[c.col], row)
+		o.key = appendSameKey(o.key, b.Cols[c.col], row)
 	}
 	if a := o.memo[string(o.key)]; a != nil {
 		return a, nil

@@ -37,6 +37,46 @@ func appendEqKey(dst []byte, v *vector.Vector, row int) []byte {
 	return appendOrdered(append(dst, 1), v.Value(row))
 }
 
+// appendSameKey is appendEqKey for values that are one and the same: equal
+// ones that can be told apart, such as 1.0 and 1.00 or one day and 24 hours,
+// have different bytes.
+func appendSameKey(dst []byte, v *vector.Vector, row int) []byte {
+	switch v.Type.Physical() {
+	case sqltype.PhysFloat, sqltype.PhysDecimal, sqltype.PhysInterval, sqltype.PhysList:
+		if v.IsNull(row) {
+			return append(dst, 0)
+		}
+		return appendSame(append(dst, 1), v.Value(row))
+	}
+	return appendEqKey(dst, v, row)
+}
+
+// appendSame appends one value that is not NULL.
+func appendSame(dst []byte, v sqltype.Value) []byte {
+	switch v.Kind().Physical() {
+	case sqltype.PhysFloat:
+		return binary.BigEndian.AppendUint64(dst, math.Float64bits(v.Float()))
+	case sqltype.PhysDecimal:
+		d := v.Decimal()
+		return appendDecimal(binary.BigEndian.AppendUint32(dst, uint32(d.Scale())), d)
+	case sqltype.PhysInterval:
+		iv := v.Interval()
+		dst = binary.BigEndian.AppendUint32(dst, uint32(iv.Months))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(iv.Days))
+		return binary.BigEndian.AppendUint64(dst, uint64(iv.Micros))
+	case sqltype.PhysList:
+		for _, e := range v.List() {
+			if e.IsNull() {
+				dst = append(dst, 2)
+				continue
+			}
+			dst = appendSame(append(dst, 1), e)
+		}
+		return append(dst, 0)
+	}
+	return appendOrdered(dst, v)
+}
+
 // appendSortKey appends a row's value so that comparing bytes compares rows
 // in the order that the key asks for.
 func appendSortKey(dst []byte, v *vector.Vector, row int, desc, nullsFirst bool) []byte {

@@ -54,6 +54,10 @@ func TestKeysAgreeWithCompare(t *testing.T) {
 			if eq := bytes.Equal(appendEqKey(nil, va, 0), appendEqKey(nil, vb, 0)); eq != (cmp == 0) {
 				t.Fatalf("%s: keys of %s and %s: equal is %v, compared %d", typ, a.Text(), b.Text(), eq, cmp)
 			}
+			same := a.IsNull() == b.IsNull() && a.Text() == b.Text()
+			if eq := bytes.Equal(appendSameKey(nil, va, 0), appendSameKey(nil, vb, 0)); eq != same {
+				t.Fatalf("%s: keys of %s and %s: same is %v", typ, a.Text(), b.Text(), eq)
+			}
 			for _, desc := range []bool{false, true} {
 				for _, first := range []bool{false, true} {
 					want := cmp

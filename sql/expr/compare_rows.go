@@ -2,6 +2,7 @@ package expr
 
 import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ast"
 )
 
@@ -33,26 +34,27 @@ func compareRows(op ast.Op, l, r *RowExpr, distinct bool) (Expr, error) {
 	if len(ln.Items) != len(l.Items) {
 		return nil, dberr.New(dberr.Unsupported, "rows within rows can only be compared with = and <>")
 	}
-	// (a, b) < (c, d) is a < c OR a = c AND b < d.
-	var alternatives []Expr
-	strict := op
+	return compareFields(op, ln.Items, rn.Items), nil
+}
+
+// compareFields compares rows by their order: later fields are computed only
+// where all earlier ones are equal. (a, b) < (c, d) is
+//
+//	a <= c AND CASE WHEN a = c THEN b < d ELSE TRUE END
+//
+// whose first part can limit a scan as any comparison can.
+func compareFields(op ast.Op, l, r []Expr) Expr {
+	if len(l) == 1 {
+		return &CompareExpr{Op: op, L: l[0], R: r[0]}
+	}
+	loose := op
 	switch op {
-	case ast.OpLe:
-		strict = ast.OpLt
-	case ast.OpGe:
-		strict = ast.OpGt
+	case ast.OpLt:
+		loose = ast.OpLe
+	case ast.OpGt:
+		loose = ast.OpGe
 	}
-	for i := range ln.Items {
-		var terms []Expr
-		for j := range i {
-			terms = append(terms, &CompareExpr{Op: ast.OpEq, L: ln.Items[j], R: rn.Items[j]})
-		}
-		o := strict
-		if i == len(ln.Items)-1 {
-			o = op
-		}
-		terms = append(terms, &CompareExpr{Op: o, L: ln.Items[i], R: rn.Items[i]})
-		alternatives = append(alternatives, And(terms...))
-	}
-	return Or(alternatives...), nil
+	equal := When{Cond: &CompareExpr{Op: ast.OpEq, L: l[0], R: r[0]}, Result: compareFields(op, l[1:], r[1:])}
+	return And(&CompareExpr{Op: loose, L: l[0], R: r[0]},
+		&CaseExpr{Whens: []When{equal}, Else: Bool(true), typ: sqltype.TBoolean})
 }

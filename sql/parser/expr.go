@@ -60,10 +60,13 @@ func (p *Parser) expr(min level) ast.Expr {
 	if !p.enter() {
 		return nil
 	}
-	saved := p.height
+	saved, bound := p.height, p.bound
 	p.height = 0
+	if min == lowest {
+		p.bound = false
+	}
 	x := p.infix(p.prefix(), min)
-	p.height = max(p.height, saved)
+	p.height, p.bound = max(p.height, saved), bound
 	p.leave()
 	return x
 }
@@ -92,30 +95,40 @@ func (p *Parser) infixLevel() level {
 	case Dot:
 		return lvDot
 	case Word:
-		switch p.tok.Keyword {
-		case kwAnd:
-			return lvAnd
-		case kwOr:
-			return lvOr
-		case kwIs, kwIsnull, kwNotnull:
-			return lvIs
-		case kwBetween, kwIn, kwLike, kwIlike, kwOverlaps:
+		lv := p.wordLevel()
+		if p.bound && lv == lvLike {
+			return none
+		}
+		return lv
+	}
+	return none
+}
+
+// wordLevel is infixLevel of a word.
+func (p *Parser) wordLevel() level {
+	switch p.tok.Keyword {
+	case kwAnd:
+		return lvAnd
+	case kwOr:
+		return lvOr
+	case kwIs, kwIsnull, kwNotnull:
+		return lvIs
+	case kwBetween, kwIn, kwLike, kwIlike, kwOverlaps:
+		return lvLike
+	case kwSimilar:
+		if p.peek(1).isKw(kwTo) {
 			return lvLike
-		case kwSimilar:
-			if p.peek(1).isKw(kwTo) {
-				return lvLike
-			}
-		case kwNot:
-			switch t := p.peek(1); t.Keyword {
-			case kwBetween, kwIn, kwLike, kwIlike, kwSimilar:
-				return lvLike
-			}
-		case kwCollate:
-			return lvCollate
-		case kwAt:
-			if p.peek(1).isKw(kwTime) {
-				return lvAt
-			}
+		}
+	case kwNot:
+		switch t := p.peek(1); t.Keyword {
+		case kwBetween, kwIn, kwLike, kwIlike, kwSimilar:
+			return lvLike
+		}
+	case kwCollate:
+		return lvCollate
+	case kwAt:
+		if p.peek(1).isKw(kwTime) {
+			return lvAt
 		}
 	}
 	return none
@@ -317,7 +330,7 @@ func (p *Parser) like(x ast.Expr) (ast.Expr, level) {
 		if !b.Symmetric {
 			p.acceptKw(kwAsymmetric)
 		}
-		b.Lo = p.expr(lvCompare)
+		b.Lo = p.lowerBound()
 		p.expectKw(kwAnd)
 		b.Hi = p.expr(lvLike + 1)
 		return b, lvLike
@@ -349,6 +362,15 @@ func (p *Parser) like(x ast.Expr) (ast.Expr, level) {
 		l.Escape = p.expr(lvLike + 1)
 	}
 	return l, lvLike
+}
+
+// lowerBound parses what stands between BETWEEN and AND.
+func (p *Parser) lowerBound() ast.Expr {
+	saved := p.bound
+	p.bound = true
+	x := p.expr(lvCompare)
+	p.bound = saved
+	return x
 }
 
 // overlaps parses the right side of (a, b) OVERLAPS (c, d).
@@ -483,9 +505,9 @@ func (p *Parser) parens() (*ast.Query, []ast.Expr) {
 		return nil, nil
 	}
 	defer p.leave()
-	saved := p.height
-	p.height = 0
-	defer func() { p.height = max(p.height, saved) }()
+	saved, bound := p.height, p.bound
+	p.height, p.bound = 0, false
+	defer func() { p.height, p.bound = max(p.height, saved), bound }()
 
 	pos := p.pos()
 	p.next()

@@ -186,6 +186,28 @@ func TestNonAssociative(t *testing.T) {
 	}
 }
 
+// PostgreSQL's grammar has a smaller kind of expression before the AND of
+// BETWEEN; parentheses of any kind hold all of them.
+func TestLowerBound(t *testing.T) {
+	for _, sql := range []string{
+		"a BETWEEN NOT b AND c", "a BETWEEN b = NOT c AND d", "a BETWEEN b IN (1) AND c", "a BETWEEN b LIKE c AND d",
+		"a NOT BETWEEN SYMMETRIC b BETWEEN 1 AND 2 AND c", "a BETWEEN b IS NULL AND c",
+	} {
+		if x, err := ParseExpr(sql); err == nil {
+			t.Errorf("%s parses as %s", sql, ast.SQL(x))
+		}
+	}
+	for _, sql := range []string{
+		"a BETWEEN (NOT b) AND c", "a BETWEEN b AND NOT c", "a BETWEEN f(NOT b, c IN (1)) AND d", "a BETWEEN (b LIKE c) AND d",
+		"a BETWEEN CASE WHEN NOT b THEN c IN (1) END AND d", "a BETWEEN (SELECT NOT b WHERE c BETWEEN 1 AND 2) AND d",
+		"a BETWEEN b[CASE WHEN NOT c THEN 1 END] AND d", "a BETWEEN b < c AND d", "a BETWEEN b AND c AND NOT d IN (1)",
+	} {
+		if _, err := ParseExpr(sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
 func TestChainsAreFlat(t *testing.T) {
 	x, err := ParseExpr(strings.Repeat("a OR ", 999_999) + "a")
 	if err != nil {

@@ -19,6 +19,10 @@ func (p *Parser) word() ast.Expr {
 		p.next()
 		return b
 	case kwNot:
+		if p.bound {
+			p.failNear("Put parentheses around NOT behind BETWEEN.")
+			return nil
+		}
 		p.next()
 		return &ast.NotExpr{Pos: pos, X: p.expr(lvNot)}
 	case kwCase:
@@ -407,6 +411,8 @@ func (p *Parser) extract() ast.Expr {
 
 func (p *Parser) position() ast.Expr {
 	f := p.special("position")
+	defer func(bound bool) { p.bound = bound }(p.bound)
+	p.bound = false
 	x := p.expr(lvLike + 1)
 	if p.acceptKw(kwIn) {
 		f.Args = []ast.Expr{p.expr(lvLike + 1), x}

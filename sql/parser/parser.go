@@ -47,6 +47,11 @@ type Parser struct {
 	// allowDefault makes DEFAULT a value, for (a, b) = (1, DEFAULT).
 	allowDefault bool
 
+	// bound says that the expression at hand is the lower bound of a BETWEEN,
+	// which ends at AND: without parentheses it has no NOT, and no operator of
+	// BETWEEN's own level. PostgreSQL's grammar calls it b_expr.
+	bound bool
+
 	// exprs is a stack that lists are collected on.
 	exprs []ast.Expr
 	slabs slabs
