@@ -38,6 +38,8 @@ type joinPred struct {
 	rels uint64
 	// equal says that a class stands for the predicate.
 	equal bool
+	// l and r are the relations of both sides of an equality.
+	l, r uint64
 }
 
 type joinClass struct {
@@ -73,7 +75,11 @@ func (o *optimizer) joinOrder(rels []plan.Node, preds []expr.Expr) plan.Node {
 			rest = append(rest, p)
 			continue
 		}
-		g.preds = append(g.preds, joinPred{e: p, rels: set, equal: g.unite(p)})
+		jp := joinPred{e: p, rels: set, equal: g.unite(p)}
+		if c, ok := p.(*expr.CompareExpr); ok && c.Op == ast.OpEq {
+			jp.l, jp.r = g.relsOf(expr.Columns(c.L)), g.relsOf(expr.Columns(c.R))
+		}
+		g.preds = append(g.preds, jp)
 	}
 	g.measure()
 	o.sized = true
@@ -258,7 +264,32 @@ func (g *joinGraph) join(l, r *joinTree) *joinTree {
 	if g.size(l.set) < g.size(r.set) {
 		l, r = r, l
 	}
-	return &joinTree{set: set, l: l, r: r, cost: l.cost + r.cost + g.size(set) + g.size(l.set) + 2*g.size(r.set)}
+	return &joinTree{set: set, l: l, r: r, cost: l.cost + r.cost + g.size(set) + g.size(l.set) + 2*g.size(r.set) + g.tested(l.set, r.set)}
+}
+
+// tested is how many pairs of rows a join tests a condition on because no
+// equality finds those that match.
+func (g *joinGraph) tested(l, r uint64) float64 {
+	for i := range g.classes {
+		if c := g.classes[i].rels; c&l != 0 && c&r != 0 {
+			return 0
+		}
+	}
+	any := false
+	for i := range g.preds {
+		p := &g.preds[i]
+		if p.rels&^(l|r) != 0 || p.rels&^l == 0 || p.rels&^r == 0 {
+			continue
+		}
+		if p.l != 0 && p.r != 0 && (p.l&^l == 0 && p.r&^r == 0 || p.l&^r == 0 && p.r&^l == 0) {
+			return 0
+		}
+		any = true
+	}
+	if !any {
+		return 0
+	}
+	return g.size(l) * g.size(r)
 }
 
 // best looks at every tree.
