@@ -20,12 +20,13 @@ import (
 )
 
 // alterTable runs ALTER TABLE. The next definition is made beside the
-// committer and takes effect between two batches, if the table is still what
-// it was made from; else it is made again.
+// committer and takes effect between two batches. Alterations of one table come
+// one after the other.
 //
 // Statements that were planned with the old definition find that out at their
-// commit and are run again. Subscriptions are moved to the new one, which they
-// are told of; an ALTER that one of them cannot follow is refused.
+// commit and are run again, before the next alteration. Subscriptions are moved
+// to the new one, which they are told of; an ALTER that one of them cannot
+// follow is refused.
 func (st *statement) alterTable(ctx context.Context, x *ast.AlterTable) error {
 	id, err := st.qualified(&x.Name)
 	if err != nil {
@@ -42,38 +43,55 @@ func (st *statement) alterTable(ctx context.Context, x *ast.AlterTable) error {
 		if base.Type == ident.SystemTable {
 			return dberr.Newf(dberr.PermissionDenied, "table %s belongs to the system and cannot be changed", id).At(x.Name.Pos.In(st.text))
 		}
-		alt, err := catalog.Alter(base, x, st.text, func(d ast.Expr, t sqltype.Type) (string, error) {
-			return st.checkDefault(ctx, d, t)
-		}, func(d ast.Expr, t sqltype.Type) (sqltype.Value, error) {
-			return st.evalDefault(ctx, d, t)
-		})
-		if err != nil {
+		again, err := st.alterAlone(ctx, x, id, base.ID)
+		if !again {
 			return err
 		}
-		if alt.Changes == "" {
-			return st.answer(fmt.Sprintf("Table %s is unchanged", id))
-		}
-		next, err := st.s.e.alter(ctx, base, alt)
-		var conflict *table.Conflict
-		if errors.As(err, &conflict) {
-			continue
-		}
-		if err != nil {
-			return st.at(err, x.Pos)
-		}
-		return st.answer(fmt.Sprintf("Table %s altered: schema version %d", id, next.SchemaVersion))
 	}
+}
+
+// alterAlone alters the table with an id while nobody else does. again: the
+// name is another table's by now.
+func (st *statement) alterAlone(ctx context.Context, x *ast.AlterTable, name ident.Table, id ident.TableID) (again bool, err error) {
+	e := st.s.e
+	give, err := e.turns.take(ctx, []demand{aloneOn(id)})
+	if err != nil {
+		return false, err
+	}
+	defer give()
+	base, err := e.store.Catalog().Table(name.Namespace, name.Name)
+	if err != nil || base.ID != id {
+		return true, nil
+	}
+	alt, err := catalog.Alter(base, x, st.text, func(d ast.Expr, t sqltype.Type) (string, error) {
+		return st.checkDefault(ctx, d, t)
+	}, func(d ast.Expr, t sqltype.Type) (sqltype.Value, error) {
+		return st.evalDefault(ctx, d, t)
+	})
+	if err != nil {
+		return false, err
+	}
+	if alt.Changes == "" {
+		return false, st.answer(fmt.Sprintf("Table %s is unchanged", name))
+	}
+	next, err := e.alter(ctx, base, alt)
+	var conflict *table.Conflict
+	switch {
+	case errors.As(err, &conflict):
+		return true, nil
+	case err != nil:
+		return false, st.at(err, x.Pos)
+	}
+	return false, st.answer(fmt.Sprintf("Table %s altered: schema version %d", name, next.SchemaVersion))
 }
 
 // alter puts an alteration of base into force. A *table.Conflict means that
 // base is no longer the definition.
 func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Alteration) (next *ddl.Table, err error) {
-	hold := e.hub.Hold(base)
-	defer hold.Release()
 	_, err = e.store.DefineThen(ctx, func(edit *catalog.Edit) error {
 		cat := edit.Next()
 		if !cat.Current(base) {
-			return &table.Conflict{}
+			return &table.Conflict{Table: base.ID}
 		}
 		if alt.NeedsEmpty != "" {
 			if live, _ := e.store.RowCount(base.ID); live > 0 {
@@ -90,7 +108,8 @@ func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Altera
 			return dberr.Newf(dberr.Conflict, "Cannot alter table '%s': view %s.%s uses what would be gone", base.Ident(), v.Namespace, v.Name).
 				WithHint("Drop the view first, and create it anew afterwards.").WithState("2BP01")
 		}
-		return e.followers(ctx, hold.Plans(), base, alt, cat)
+		// Subscriptions begin between two batches, too: there are no others.
+		return e.followers(ctx, e.hub.Plans(base.ID), base, alt, cat)
 	}, func(cat *catalog.Snapshot) {
 		e.hub.Rebind(next.ID, next.SchemaVersion, func(p *live.Plan) (*live.Plan, error) {
 			return e.replan(e.stopped, p, cat)

@@ -25,7 +25,8 @@ import (
 )
 
 // maxTries is how often a statement is run that others get in the way of. From
-// the second try on it takes turns with them, so it is far from needed.
+// the second try on it takes turns with them, so it is far from needed: it is
+// for tables that are dropped and created again and again.
 const maxTries = 100
 
 // statement is one statement of a request on its way. Everything that it needs
@@ -232,13 +233,31 @@ func (st *statement) give(ctx context.Context, cols []sql.ResultColumn, rows exe
 
 // modify runs INSERT, UPDATE or DELETE to the end of its commit. When another
 // statement has got in the way it is prepared and run again on the newest
-// state, which takes the place of the one given.
+// state, which takes the place of the one given, and from then on takes turns.
 func (st *statement) modify(ctx context.Context, state **table.State, prep *sql.Prepared) (affected int64, rows exec.Rows, err error) {
 	e := st.s.e
-	give := func() {}
+	var way obstacles
+	var held []demand
+	give := nothing
 	defer func() { give() }()
-	held := ""
 	for try := 1; ; try++ {
+		demands := st.demands(prep, &way)
+		missing := slices.ContainsFunc(demands, func(d demand) bool { return !slices.Contains(held, d) })
+		if missing || try > 1 {
+			(*state).Release()
+			if missing {
+				give()
+				held = demands
+				give, err = e.turns.take(ctx, demands)
+			}
+			*state = e.store.Acquire()
+			if err == nil {
+				prep, err = st.prepareText(ctx, *state, st.text, st.params)
+			}
+			if err != nil {
+				return 0, nil, err
+			}
+		}
 		affected, rows, err = st.attempt(ctx, *state, prep)
 		var c *table.Conflict
 		if !errors.As(err, &c) {
@@ -247,21 +266,57 @@ func (st *statement) modify(ctx context.Context, state **table.State, prep *sql.
 		if try == maxTries {
 			return 0, nil, dberr.Newf(dberr.Conflict, "The statement could not be completed: %v.", c).WithHint("Try again.")
 		}
-		(*state).Release()
-		if c.Key != "" && c.Key != held {
-			give()
-			if give, err = e.turns.take(ctx, c.Key); err != nil {
-				give = func() {}
-				*state = e.store.Acquire()
-				return 0, nil, err
-			}
-			held = c.Key
+		way.add(c, try)
+		err = nil
+	}
+}
+
+// obstacles are what has got in a statement's way so far.
+type obstacles struct {
+	// altered: a table has another definition.
+	altered bool
+	// row is the last row that was changed; several: there was another one
+	// before, so having a turn about one at a time leads nowhere.
+	row     string
+	several bool
+}
+
+func (o *obstacles) add(c *table.Conflict, try int) {
+	if c.Key == "" {
+		o.altered = true
+		return
+	}
+	o.several = o.several || o.row != "" && o.row != c.Key || try >= maxTries/2
+	o.row = c.Key
+}
+
+// demands are the turns that the next try needs.
+func (st *statement) demands(prep *sql.Prepared, way *obstacles) (out []demand) {
+	turns := &st.s.e.turns
+	barred := turns.alone.Load() > 0
+	if !barred && *way == (obstacles{}) {
+		return nil
+	}
+	one := func(t *ddl.Table) {
+		if way.altered {
+			out = append(out, besideAlter(t.ID))
 		}
-		*state = e.store.Acquire()
-		if prep, err = st.prepareText(ctx, *state, st.text, st.params); err != nil {
-			return 0, nil, err
+		if barred || way.several {
+			p := claim{onPartition, string(partitionOf(t, st.s.principal.User))}
+			out = append(out, demand{p, !way.several})
 		}
 	}
+	main := prep.Writes()
+	one(main)
+	for _, t := range prep.AlsoWrites() {
+		if t.ID != main.ID {
+			one(t)
+		}
+	}
+	if way.row != "" && !way.several {
+		out = append(out, demand{claim{onRow, way.row}, false})
+	}
+	return out
 }
 
 // attempt runs the statement once.

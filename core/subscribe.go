@@ -63,13 +63,22 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) (*live.Su
 	if ns == "" {
 		ns = s.state.Namespace()
 	}
+	give := nothing
+	defer func() { give() }()
 	for try := 1; ; try++ {
 		sub, err := s.begin(ctx, &req, stmt, ns)
 		// The table was altered between compiling and registering.
-		if errors.Is(err, dberr.New(dberr.Conflict, "")) && try < maxTries {
-			continue
+		var c *table.Conflict
+		switch {
+		case !errors.As(err, &c):
+			return sub, err
+		case try == maxTries:
+			return nil, dberr.Newf(dberr.Conflict, "The live query could not begin: %v.", c).WithHint("Try again.")
 		}
-		return sub, err
+		give()
+		if give, err = s.e.turns.take(ctx, []demand{besideAlter(c.Table)}); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -211,7 +220,7 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 	var state *table.State
 	err = e.store.Between(ctx, func(cur *table.State) error {
 		if !cur.Catalog.Current(plan.Table) {
-			return dberr.Newf(dberr.Conflict, "table %s was changed meanwhile", plan.Table.Ident()).WithHint("Try again.")
+			return &table.Conflict{Table: plan.Table.ID}
 		}
 		var err error
 		if sub, err = e.hub.Register(spec); err != nil {
@@ -221,10 +230,6 @@ func (s *Session) begin(ctx context.Context, req *SubscribeRequest, q *ast.Query
 		return nil
 	})
 	if err != nil {
-		// While the table is being altered or dropped there is no use in trying.
-		if werr := e.hub.AwaitRelease(ctx, plan.Table.ID); werr != nil {
-			return nil, werr
-		}
 		return nil, err
 	}
 	start, err := s.startOf(ctx, req, plan, state)

@@ -6,7 +6,6 @@ import (
 	"unsafe"
 
 	"github.com/kalamdb/kalamdb/commons/change"
-	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 )
 
@@ -320,67 +319,5 @@ func (d *dispatcher) lose(topics []*topic) {
 		}
 		t.mu.Unlock()
 		d.settle()
-	}
-}
-
-// replan makes a new plan of one; a panic over it is its error.
-func (d *dispatcher) replan(old *Plan, rebind func(*Plan) (*Plan, error)) (p *Plan, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = nil, d.hub.panicked(r, "table", old.Table.ID)
-		}
-	}()
-	if p, err = rebind(old); err == nil {
-		p.layout()
-	}
-	return p, err
-}
-
-// rebind moves the shard's subscriptions of a table to new plans.
-func (d *dispatcher) rebind(table ident.TableID, version uint32, rebind func(*Plan) (*Plan, error)) {
-	var topics []*topic
-	d.shard.mu.Lock()
-	for k, t := range d.shard.topics {
-		if k.table == table {
-			topics = append(topics, t)
-		}
-	}
-	d.shard.mu.Unlock()
-	type result struct {
-		plan *Plan
-		err  error
-	}
-	done := make(map[*Plan]result)
-	for _, t := range topics {
-		// The subscriptions are moved one by one, so that the topic's lock
-		// is never held while a statement is compiled.
-		t.mu.Lock()
-		var subs []*Subscription
-		for _, g := range t.list {
-			for _, p := range g.projs {
-				if p.plan.Table.SchemaVersion < version {
-					subs = append(subs, p.subs...)
-				}
-			}
-		}
-		t.mu.Unlock()
-		for _, s := range subs {
-			old := s.Plan()
-			r, ok := done[old]
-			if !ok {
-				r.plan, r.err = d.replan(old, rebind)
-				done[old] = r
-			}
-			if r.err != nil {
-				s.finish(&Closed{Reason: ReasonError, Err: r.err})
-				continue
-			}
-			t.mu.Lock()
-			if t.remove(d.hub, s) {
-				s.replan(r.plan)
-				t.add(d.hub, s)
-			}
-			t.mu.Unlock()
-		}
 	}
 }

@@ -60,8 +60,6 @@ type Hub struct {
 	perUser  map[ident.UserID]int
 	perConn  map[ident.ConnectionID]int
 	perTable map[ident.TableID]int
-	held     map[ident.TableID]int
-	letIn    chan struct{} // closed when a Hold is released; made by who waits
 	versions map[ident.TableID]uint32
 	closed   bool
 }
@@ -92,7 +90,6 @@ func NewHub(opt Options) *Hub {
 		perUser:  make(map[ident.UserID]int),
 		perConn:  make(map[ident.ConnectionID]int),
 		perTable: make(map[ident.TableID]int),
-		held:     make(map[ident.TableID]int),
 		versions: make(map[ident.TableID]uint32),
 	}
 	if h.log == nil {
@@ -147,8 +144,8 @@ type Spec struct {
 //
 // It is refused with UNSUPPORTED for a table that is not per user, with
 // RESOURCE_EXHAUSTED past a limit, with ALREADY_EXISTS for an id that is
-// taken, and with CONFLICT when the table is being altered or dropped or was
-// altered since the plan was made: then the statement is prepared again.
+// taken, and with CONFLICT when the table was altered since the plan was made:
+// then the statement is prepared again.
 func (h *Hub) Register(spec Spec) (*Subscription, error) {
 	t := spec.Plan.Table
 	if !t.Type.PerUser() {
@@ -180,7 +177,7 @@ func (h *Hub) Register(spec Spec) (*Subscription, error) {
 }
 
 func alteredError(t ident.Table) error {
-	return dberr.Newf(dberr.Conflict, "table %s is being changed", t).WithHint("Try again.")
+	return dberr.Newf(dberr.Conflict, "table %s was altered meanwhile", t).WithHint("Try again.")
 }
 
 // admit checks the limits and enters the subscription into the registry.
@@ -197,7 +194,7 @@ func (h *Hub) admit(s *Subscription) error {
 	switch {
 	case h.closed:
 		return dberr.New(dberr.StorageUnavailable, "the server is shutting down")
-	case h.held[t.ID] > 0 || h.versions[t.ID] > t.SchemaVersion:
+	case h.versions[t.ID] > t.SchemaVersion:
 		return alteredError(t.Ident())
 	case len(h.subs) >= lim.MaxTotal:
 		return limit("the server", lim.MaxTotal)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
-	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 )
@@ -393,45 +392,13 @@ func TestSourceErrors(t *testing.T) {
 	expectClosed(t, err, ReasonError)
 }
 
-func TestHold(t *testing.T) {
-	db := newDatabase(t, Options{})
-	table, other := messages(1), &ddl.Table{ID: 8, Namespace: "app", Name: "other", Type: ident.StreamTable, SchemaVersion: 1}
-	s := db.subscribe(spec("u", plan(all())))
-	_, err := db.hub.HoldForDrop(other, table)
-	expectCode(t, err, dberr.ActiveSubscriptions)
-	if e, ok := dberr.As(err); !ok || e.Message != "Cannot drop table 'app.messages': 1 active subscription(s) exist" {
-		t.Errorf("message %v", err)
-	}
-	db.register(spec("u", planOn(other, all()))).Close() // the refused drop holds nothing
-	s.Close()
-	hold, err := db.hub.HoldForDrop(table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = db.hub.Register(spec("u", plan(all())))
-	expectCode(t, err, dberr.Conflict)
-	hold.Release()
-	hold.Release()
-	db.register(spec("u", plan(all()))).Close()
-
-	hold, err = db.hub.HoldForDrop(table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hold.Dropped()
-	hold.Release()
-	_, err = db.hub.Register(spec("u", plan(all())))
-	expectCode(t, err, dberr.Conflict)
-}
-
 // TestRebind alters the table under its subscriptions: room goes, so that n
 // becomes the second column.
 func TestRebind(t *testing.T) {
 	db := newDatabase(t, limits(4))
 	byN, byRoom, slow := db.subscribe(spec("u", plan(nBelow(10), colID, colN))), db.subscribe(spec("u", plan(roomIs("a")))), db.subscribe(spec("u", plan(nBelow(10), colID, colN)))
-	hold := db.hub.Hold(messages(1))
-	if hold.Subscriptions() != 3 || len(hold.Plans()) != 3 {
-		t.Errorf("%d subscriptions, %d plans", hold.Subscriptions(), len(hold.Plans()))
+	if n := len(db.hub.Plans(7)); n != 3 || len(db.hub.Plans(8)) != 0 {
+		t.Errorf("%d plans", n)
 	}
 	db.write("u", op{id: 1, room: "a", n: 1})
 	v2 := messages(2)
@@ -445,7 +412,6 @@ func TestRebind(t *testing.T) {
 		}
 		return planOn(v2, where), nil
 	})
-	hold.Release()
 	_, err := db.hub.Register(spec("u", plan(all())))
 	expectCode(t, err, dberr.Conflict) // compiled before the ALTER
 	db.hub.drain()

@@ -266,7 +266,7 @@ func (s *Store) checkOne(p *prepared, last change.Seq, seqs []change.Seq) (check
 	t := p.ws.Table
 	ck := checker{s: s, g: &s.group, p: p, t: t, next: last, seqs: seqs}
 	if t.ID >= catalog.FirstTableID && !s.cur.Load().Catalog.Current(t) {
-		return ck, &Conflict{}
+		return ck, &Conflict{Table: t.ID}
 	}
 	if p.looked && p.gen != s.coldNow[t.ID] {
 		return ck, errMoved
@@ -401,12 +401,16 @@ func (ck *checker) unchanged(key []byte, w *exec.Write, cold version) error {
 		}
 	}
 	if !v.live() || !same {
-		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
+		return ck.conflict(key)
 	}
 	if v.cold {
 		ck.delta.hot++
 	}
 	return nil
+}
+
+func (ck *checker) conflict(key []byte) error {
+	return &Conflict{Table: ck.t.ID, Key: string(ck.overlayPartition()) + "\x00" + string(key)}
 }
 
 func (ck *checker) sameValues(key []byte, old sqltype.Row) (bool, error) {
@@ -444,7 +448,7 @@ func (ck *checker) free(key []byte, w *exec.Write, cold version) error {
 	case err != nil:
 		return err
 	case v.live() && w.Upsert:
-		return &Conflict{Key: string(ck.overlayPartition()) + "\x00" + string(key)}
+		return ck.conflict(key)
 	case v.live():
 		return &Duplicate{Table: ck.t, Row: w.New}
 	case v.deleted && !ck.p.hard:

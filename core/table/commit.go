@@ -416,13 +416,22 @@ func (g *group) rollback() {
 }
 
 // Conflict says that a statement must be run again: a row is no longer what
-// the statement read, or its table has another schema. Statements that
-// conflict about the same Key do well to take turns.
-type Conflict struct{ Key string }
+// the statement read, or a table has another definition. Statements that
+// conflict about the same do well to take turns.
+type Conflict struct {
+	Table ident.TableID
+	// Key names the row; it is empty when it is about the definition.
+	Key string
+}
 
 // Error implements error. It is the answer to a statement that is given up
 // after too many tries.
-func (c *Conflict) Error() string { return "the row was changed by another statement meanwhile" }
+func (c *Conflict) Error() string {
+	if c.Key == "" {
+		return "the table was altered by another statement meanwhile"
+	}
+	return "the row was changed by another statement meanwhile"
+}
 
 type commitStats struct {
 	commits atomic.Int64
