@@ -37,7 +37,7 @@ func (b *binder) aggOwner(sc *scope, c *aggCall, below, node plan.Node) (*scope,
 		for id := range plan.Free(a.R) {
 			cols = append(cols, id)
 		}
-		cols = append(cols, expr.Columns(a.On...)...)
+		cols = append(cols, expr.Columns(plan.Exprs(a)...)...)
 		node = a.L
 	}
 	for s := sc; s != nil && len(cols) > 0; s = s.parent {

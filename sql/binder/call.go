@@ -113,6 +113,9 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		f = normalForm(f)
 	case "coalesce":
 		defer sc.oneValue("COALESCE")()
+		fallthrough
+	case "ifnull", "nvl":
+		defer sc.asking()()
 	case "nullif":
 		if len(f.Args) != 2 {
 			return nil, b.errorf(f, dberr.InvalidSQL, "NULLIF takes two arguments, not %d", len(f.Args)).WithState("42601")
@@ -145,8 +148,10 @@ func normalForm(f *ast.FuncCall) *ast.FuncCall {
 func (b *binder) rowsCall(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	sel := sc.sel
 	sel.expands = false
+	asked := sc.asked
+	sc.asked = nil
 	args, err := b.args(f, sc)
-	sel.expands = true
+	sel.expands, sc.asked = true, asked
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +213,10 @@ func (b *binder) args(f *ast.FuncCall, sc *scope) ([]expr.Expr, error) {
 			return nil, err
 		}
 		args = append(args, x)
+		switch f.Name {
+		case "coalesce", "ifnull", "nvl":
+			sc.ask(condition{x: x, is: ast.IsNull})
+		}
 	}
 	for i, a := range args {
 		if a != nil {
@@ -257,7 +266,7 @@ func (b *binder) aggregate(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 		}
 	}
 	inner := *sc
-	inner.clause = inAggregate
+	inner.clause, inner.asked = inAggregate, nil
 	below := sc.node
 	c, res, err := b.aggArgs(f, &inner)
 	if err != nil {
@@ -304,8 +313,22 @@ var inOrder = map[string]bool{"array_agg": true, "string_agg": true, "json_agg":
 
 // aggArgs binds what stands in an aggregate's parentheses and behind them.
 func (b *binder) aggArgs(f *ast.FuncCall, sc *scope) (c aggCall, res sqltype.Type, err error) {
+	defer sc.asking()()
+	if f.Filter != nil {
+		if c.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {
+			return c, res, err
+		}
+	}
+	ordered := len(f.WithinGroup) > 0
+	if !ordered {
+		sc.askWhere(c.filter)
+	}
 	if c.args, err = b.args(f, sc); err != nil {
 		return c, res, err
+	}
+	if ordered {
+		// The arguments hold for the whole group.
+		sc.askWhere(c.filter)
 	}
 	var within []orderExpr
 	if len(f.WithinGroup) > 0 {
@@ -353,11 +376,6 @@ func (b *binder) aggArgs(f *ast.FuncCall, sc *scope) (c aggCall, res sqltype.Typ
 			if len(expr.Columns(a)) > 0 {
 				c.order = append(c.order, orderExpr{x: a})
 			}
-		}
-	}
-	if f.Filter != nil {
-		if c.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {
-			return c, res, err
 		}
 	}
 	own := c.args // without those of an ordered-set aggregate that hold for the whole group
@@ -433,14 +451,22 @@ func (b *binder) window(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	case len(f.OrderBy) > 0 || len(f.WithinGroup) > 0:
 		return nil, b.unsupported(f, "ORDER BY in a window function's arguments")
 	}
-	sel.inWindow = true
-	defer func() { sel.inWindow = false }()
+	asked := sc.asked
+	sel.inWindow, sc.asked = true, nil
+	defer func() { sel.inWindow, sc.asked = false, asked }()
 	spec, err := b.windowSpec(f.Over, sel, 0)
 	if err != nil {
 		return nil, err
 	}
 	var w winCall
-	if w.args, err = b.args(f, sc); err != nil {
+	if f.Filter != nil {
+		if w.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {
+			return nil, err
+		}
+	}
+	sc.askWhere(w.filter)
+	w.args, err = b.args(f, sc)
+	if sc.asked = nil; err != nil {
 		return nil, err
 	}
 	m, err := builtin.Resolve(f.Name, typesOf(w.args))
@@ -461,9 +487,6 @@ func (b *binder) window(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	if f.Filter != nil {
 		if m.Fn.Kind != builtin.Aggregate {
 			return nil, b.errorf(f, dberr.Unsupported, "FILTER is not implemented for non-aggregate window functions")
-		}
-		if w.filter, err = b.condition(f.Filter, sc, "FILTER"); err != nil {
-			return nil, err
 		}
 		if err := onlyWhere(w.filter, w.args, nil); err != nil {
 			return nil, err

@@ -32,6 +32,21 @@ func (b *binder) condition(e ast.Expr, sc *scope, what string) (expr.Expr, error
 	return c, b.at(e, err)
 }
 
+// filter is condition for one that rows are filtered by. Its conjuncts are
+// filters of their own, which come before what the next ones need.
+func (b *binder) filter(e ast.Expr, sc *scope, what string) (expr.Expr, error) {
+	and, ok := e.(*ast.AndExpr)
+	if !ok {
+		return b.condition(e, sc, what)
+	}
+	args, err := b.exprs(and.Args, sc)
+	if err != nil {
+		return nil, err
+	}
+	c, err := expr.BindAnd(args...)
+	return c, b.at(e, err)
+}
+
 func (b *binder) exprs(list []ast.Expr, sc *scope) ([]expr.Expr, error) {
 	out := make([]expr.Expr, len(list))
 	for i, e := range list {
@@ -100,13 +115,13 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 		}
 		return expr.Not(x)
 	case *ast.AndExpr:
-		args, err := b.exprs(e.Args, sc)
+		args, err := b.operands(e.Args, sc, condition{is: ast.IsFalse, not: true})
 		if err != nil {
 			return nil, err
 		}
 		return expr.BindAnd(args...)
 	case *ast.OrExpr:
-		args, err := b.exprs(e.Args, sc)
+		args, err := b.operands(e.Args, sc, condition{is: ast.IsTrue, not: true})
 		if err != nil {
 			return nil, err
 		}
@@ -353,6 +368,7 @@ func (sc *scope) oneValue(form string) (done func()) {
 
 func (b *binder) caseExpr(e *ast.CaseExpr, sc *scope) (expr.Expr, error) {
 	defer sc.oneValue("CASE")()
+	defer sc.asking()()
 	var operand, els expr.Expr
 	var err error
 	if e.Operand != nil {
@@ -362,9 +378,16 @@ func (b *binder) caseExpr(e *ast.CaseExpr, sc *scope) (expr.Expr, error) {
 	}
 	whens := make([]expr.When, len(e.Whens))
 	for i, w := range e.Whens {
-		if whens[i].Cond, whens[i].Result, err = b.two(w.Cond, w.Result, sc); err != nil {
+		if whens[i].Cond, err = b.expr(w.Cond, sc); err != nil {
 			return nil, err
 		}
+		done := sc.asking()
+		sc.ask(condition{operand: operand, x: whens[i].Cond, is: ast.IsTrue})
+		whens[i].Result, err = b.expr(w.Result, sc)
+		if done(); err != nil {
+			return nil, err
+		}
+		sc.ask(condition{operand: operand, x: whens[i].Cond, is: ast.IsTrue, not: true})
 	}
 	if e.Else != nil {
 		if els, err = b.expr(e.Else, sc); err != nil {

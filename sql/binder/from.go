@@ -429,7 +429,7 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 		jsc.node = nil
 		probe := &plan.Join{Kind: plan.Inner, L: l.node, R: r.node}
 		jsc.node = probe
-		cond, err := b.condition(t.On, jsc, "JOIN/ON")
+		cond, err := b.filter(t.On, jsc, "JOIN/ON")
 		if err != nil {
 			return nil, err
 		}
@@ -505,7 +505,7 @@ func (b *binder) joinWithSubquery(t *ast.Join, l, r, out *fromItem, lateral bool
 		return b.fullJoinWithSubquery(t, l, r, around)
 	}
 	sc := &scope{parent: &scope{parent: around, rels: outer.rels, cols: outer.cols}, rels: inner.rels, cols: inner.cols, node: inner.node, clause: "JOIN conditions"}
-	cond, err := b.condition(t.On, sc, "JOIN/ON")
+	cond, err := b.filter(t.On, sc, "JOIN/ON")
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func (b *binder) fullJoinWithSubquery(t *ast.Join, l, r *fromItem, around *scope
 	// on gives the rows of inner that match the row of outer.
 	on := func(outer, inner *fromItem) (plan.Node, error) {
 		sc := &scope{parent: &scope{parent: around, rels: outer.rels, cols: outer.cols}, rels: inner.rels, cols: inner.cols, node: inner.node, clause: "JOIN conditions"}
-		cond, err := b.condition(t.On, sc, "JOIN/ON")
+		cond, err := b.filter(t.On, sc, "JOIN/ON")
 		if err != nil {
 			return nil, err
 		}

@@ -45,6 +45,9 @@ type scope struct {
 	sel *selectState
 	// clause names the place for errors.
 	clause string
+	// asked are the conditions under which the forms around the expression at
+	// hand, such as CASE, ask for its value.
+	asked []condition
 	// keepDeleted says that naming _deleted does not bring in deleted rows.
 	keepDeleted bool
 }
@@ -52,18 +55,27 @@ type scope struct {
 // rewrite replaces what an expression reads after grouping.
 type rewrite func(expr.Expr) (expr.Expr, error)
 
-// post attaches a subquery later, with the expressions rewritten.
-type post func(in plan.Node, rw rewrite) (plan.Node, error)
+// post makes a subquery, without its left side, with the expressions rewritten.
+type post func(rw rewrite) (*plan.Apply, error)
 
 // attach puts a subquery below the expressions of the scope.
-func (sc *scope) attach(p post) error {
+func (sc *scope) attach(make post) error {
+	when := sc.when()
+	p := func(rw rewrite) (*plan.Apply, error) {
+		a, err := make(rw)
+		if err == nil && when != nil {
+			// An error comes again where the condition itself stands.
+			a.When, _ = rw(when)
+		}
+		return a, err
+	}
 	if sc.sel != nil && sc.sel.collecting {
 		sc.posts = append(sc.posts, p)
 		return nil
 	}
-	n, err := p(sc.node, func(e expr.Expr) (expr.Expr, error) { return e, nil })
+	a, err := p(func(e expr.Expr) (expr.Expr, error) { return e, nil })
 	if err == nil {
-		sc.node = n
+		a.L, sc.node = sc.node, a
 	}
 	return err
 }

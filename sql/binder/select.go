@@ -37,7 +37,7 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 	}
 	if s.Where != nil {
 		sc.clause = "WHERE"
-		cond, err := b.condition(s.Where, sc, "WHERE")
+		cond, err := b.filter(s.Where, sc, "WHERE")
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +64,7 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 	var having expr.Expr
 	if s.Having != nil {
 		sc.clause = "HAVING"
-		if having, err = b.condition(s.Having, sc, "HAVING"); err != nil {
+		if having, err = b.filter(s.Having, sc, "HAVING"); err != nil {
 			return nil, err
 		}
 	}
@@ -112,13 +112,21 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 			}
 		}
 	}
-	for _, p := range sc.posts {
-		if node, err = p(node, rw); err != nil {
-			return nil, err
+	posts, err := splitPosts(sc, rw)
+	if err != nil {
+		return nil, err
+	}
+	attach := func(stage int) error {
+		for _, a := range posts[stage] {
+			a.L, node = node, a
+			if err := b.checkOuter(s, st, a, rw); err != nil {
+				return err
+			}
 		}
-		if err := b.checkOuter(s, st, node, rw); err != nil {
-			return nil, err
-		}
+		return nil
+	}
+	if err := attach(0); err != nil {
+		return nil, err
 	}
 	if having != nil {
 		if having, err = rw(having); err != nil {
@@ -127,6 +135,9 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		node = &plan.Filter{In: node, Preds: expr.Conjuncts(having)}
 	}
 	if node, err = b.windows(node, st.wins, rw); err != nil {
+		return nil, err
+	}
+	if err := attach(1); err != nil {
 		return nil, err
 	}
 	if len(st.calls) > 0 {
@@ -139,7 +150,44 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 		}
 		node = expand(node, st.calls)
 	}
+	if err := attach(2); err != nil {
+		return nil, err
+	}
 	return b.project(s, q, outer, node, rw, items, order, on)
+}
+
+// splitPosts makes the subqueries above the grouping and tells which of them
+// can be computed before the window functions, which only after them, and which
+// after the functions that give rows: those that read their columns.
+func splitPosts(sc *scope, rw rewrite) (stages [3][]*plan.Apply, err error) {
+	made := map[int]int{} // the stage after which a column is there
+	for i := range sc.sel.wins {
+		made[sc.sel.wins[i].fn.Col] = 1
+	}
+	for i := range sc.sel.calls {
+		for _, id := range sc.sel.calls[i].Cols {
+			made[id] = 2
+		}
+	}
+	for _, p := range sc.posts {
+		a, err := p(rw)
+		if err != nil {
+			return stages, err
+		}
+		stage := 0
+		for _, id := range expr.Columns(plan.Exprs(a)...) {
+			stage = max(stage, made[id])
+		}
+		if a.Kind == plan.ApplySingle {
+			for _, id := range a.R.Columns() {
+				made[id] = stage
+			}
+		} else {
+			made[a.Col] = stage
+		}
+		stages[stage] = append(stages[stage], a)
+	}
+	return stages, nil
 }
 
 // expand gives each row once for each row of functions that give rows.
@@ -149,11 +197,7 @@ func expand(in plan.Node, calls []plan.TableFuncCall) plan.Node {
 
 // checkOuter checks what a subquery above the grouping reads of the rows
 // below it: only what is grouped is there. It lets it read that.
-func (b *binder) checkOuter(s *ast.Select, st *selectState, node plan.Node, rw rewrite) error {
-	a, ok := node.(*plan.Apply)
-	if !ok {
-		return nil
-	}
+func (b *binder) checkOuter(s *ast.Select, st *selectState, a *plan.Apply, rw rewrite) error {
 	for id := range plan.Free(a.R) {
 		if !slices.Contains(st.own, id) {
 			continue

@@ -39,8 +39,8 @@ func (b *binder) columnSubquery(kind plan.ApplyKind, q *ast.Query, sc *scope) (e
 		name, typ = "array", sqltype.ArrayOf(typ)
 	}
 	id := b.column(name, typ)
-	err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
-		return &plan.Apply{Kind: kind, L: in, R: b.only(r), Col: id}, nil
+	err = sc.attach(func(rewrite) (*plan.Apply, error) {
+		return &plan.Apply{Kind: kind, R: b.only(r), Col: id}, nil
 	})
 	return b.col(id), err
 }
@@ -61,8 +61,8 @@ func (b *binder) exists(e *ast.ExistsExpr, sc *scope) (expr.Expr, error) {
 	}
 	b.settle(r)
 	id := b.column("exists", sqltype.TBoolean)
-	err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
-		return &plan.Apply{Kind: plan.ApplyExists, L: in, R: r.node, Col: id}, nil
+	err = sc.attach(func(rewrite) (*plan.Apply, error) {
+		return &plan.Apply{Kind: plan.ApplyExists, R: r.node, Col: id}, nil
 	})
 	return b.col(id), err
 }
@@ -121,12 +121,12 @@ func (b *binder) inSubquery(x ast.Expr, op ast.Op, all, not bool, q *ast.Query, 
 		return nil, err
 	}
 	id := b.column("in", sqltype.TBoolean)
-	err = sc.attach(func(in plan.Node, rw rewrite) (plan.Node, error) {
+	err = sc.attach(func(rw rewrite) (*plan.Apply, error) {
 		c, err := rw(cond)
 		if err != nil {
 			return nil, err
 		}
-		return &plan.Apply{Kind: plan.ApplyMark, L: in, R: b.only(r), On: expr.Conjuncts(c), Col: id}, nil
+		return &plan.Apply{Kind: plan.ApplyMark, R: b.only(r), On: expr.Conjuncts(c), Col: id}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -183,12 +183,12 @@ func (b *binder) rowSubquery(e *ast.BinaryExpr, sc *scope) (expr.Expr, bool, err
 		cols[i] = b.column(r.names[i], b.st.Types[id])
 		fields[i] = b.col(cols[i])
 	}
-	err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
+	err = sc.attach(func(rewrite) (*plan.Apply, error) {
 		p := &plan.Project{In: r.node}
 		for i, id := range r.ids {
 			p.Exprs, p.Cols = append(p.Exprs, b.col(id)), append(p.Cols, cols[i])
 		}
-		return &plan.Apply{Kind: plan.ApplySingle, L: in, R: p}, nil
+		return &plan.Apply{Kind: plan.ApplySingle, R: p}, nil
 	})
 	if err != nil {
 		return nil, true, err

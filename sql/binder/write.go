@@ -314,7 +314,7 @@ func (b *binder) onConflict(s *ast.Insert, t *ddl.Table, w *plan.Write) error {
 	sc := &scope{rels: []*relation{existing, excluded}, cols: existing.cols, clause: "ON CONFLICT", node: base}
 	if oc.Where != nil {
 		var err error
-		if c.Where, err = b.condition(oc.Where, sc, "WHERE"); err != nil {
+		if c.Where, err = b.filter(oc.Where, sc, "WHERE"); err != nil {
 			return err
 		}
 	}
@@ -384,8 +384,8 @@ func (b *binder) assignments(list []ast.Assignment, t *ddl.Table, sc *scope, set
 					p.Exprs, p.Cols = append(p.Exprs, b.col(id)), append(p.Cols, c)
 					bound = append(bound, b.col(c))
 				}
-				err = sc.attach(func(in plan.Node, _ rewrite) (plan.Node, error) {
-					return &plan.Apply{Kind: plan.ApplySingle, L: in, R: p}, nil
+				err = sc.attach(func(rewrite) (*plan.Apply, error) {
+					return &plan.Apply{Kind: plan.ApplySingle, R: p}, nil
 				})
 				if err != nil {
 					return err
@@ -521,7 +521,7 @@ func (b *binder) where(e ast.Expr, sc *scope) error {
 	if e == nil {
 		return nil
 	}
-	cond, err := b.condition(e, sc, "WHERE")
+	cond, err := b.filter(e, sc, "WHERE")
 	if err == nil {
 		sc.node = &plan.Filter{In: sc.node, Preds: expr.Conjuncts(cond)}
 	}

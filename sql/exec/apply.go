@@ -17,9 +17,12 @@ type applyNode struct {
 	l, r node
 	// outer pairs a left column with the slot that the right side reads.
 	outer []outerColumn
-	// on is the condition of Cross, Left and Mark over left and right columns.
-	on  *expr.Program
-	out []sqltype.Type
+	// on is the condition of Cross, Left and Mark over left and right columns,
+	// when the one over left columns without which a row gets NULLs.
+	on, when *expr.Program
+	out      []sqltype.Type
+	// whenText describes when in an explained plan.
+	whenText string
 }
 
 type outerColumn struct{ col, slot int }
@@ -31,7 +34,7 @@ func (n *applyNode) label() string {
 	if len(n.outer) == 0 {
 		s += " (once)"
 	}
-	return s
+	return s + n.whenText
 }
 
 func (n *applyNode) open(r *run) operator {
@@ -39,6 +42,7 @@ func (n *applyNode) open(r *run) operator {
 	if n.on != nil {
 		o.on = n.on.NewEval()
 	}
+	o.asked = newAsked(n.when)
 	return o
 }
 
@@ -54,9 +58,11 @@ type applyOp struct {
 	r    *run
 	left operator
 	on   *expr.Eval
-	memo map[string]*applied
-	mem  reservation
-	key  []byte
+	// asked picks the left rows that the right side is computed for.
+	asked asked
+	memo  map[string]*applied
+	mem   reservation
+	key   []byte
 	// probe is the left batch at work and row its next row, for the kinds
 	// that give right columns.
 	probe *vector.Batch
@@ -190,6 +196,9 @@ func (o *applyOp) Next(ctx context.Context) (*vector.Batch, error) {
 				return nil, err
 			}
 			o.probe, o.row = b, 0
+			if _, err := o.asked.of(o.r, b); err != nil {
+				return nil, err
+			}
 		}
 		if o.row >= o.probe.Rows() {
 			o.probe = nil
@@ -224,9 +233,12 @@ func (o *applyOp) joinRows(ctx context.Context) error {
 	}
 	for o.row < o.probe.Rows() && len(o.queue) == 0 {
 		row := o.probe.Row(o.row)
-		a, err := o.eval(ctx, o.probe, o.row)
-		if err != nil {
-			return err
+		a := &applied{}
+		if o.asked.has(row) {
+			var err error
+			if a, err = o.eval(ctx, o.probe, o.row); err != nil {
+				return err
+			}
 		}
 		if o.row++; a.rows == 0 && len(o.n.outer) == 0 && o.n.kind == plan.ApplyCross {
 			o.barren = true
@@ -287,12 +299,16 @@ func (o *applyOp) column(ctx context.Context) (*vector.Batch, error) {
 	o.probe = b
 	t := o.n.out[len(o.n.out)-1]
 	values := make([]sqltype.Value, b.Len())
-	for i := range b.Rows() {
-		a, err := o.eval(ctx, b, i)
+	asked, err := o.asked.of(o.r, b)
+	if err != nil {
+		return nil, err
+	}
+	for i := range asked.Rows() {
+		a, err := o.eval(ctx, asked, i)
 		if err != nil {
 			return nil, err
 		}
-		row := b.Row(i)
+		row := asked.Row(i)
 		switch o.n.kind {
 		case plan.ApplyExists:
 			values[row] = sqltype.NewBool(a.rows > 0)

@@ -204,6 +204,14 @@ func textOf(list []expr.Expr) string {
 	return strings.Join(parts, " AND ")
 }
 
+// whenText describes for which rows a subquery is computed.
+func whenText(e expr.Expr) string {
+	if e == nil {
+		return ""
+	}
+	return " when " + plan.Text(e)
+}
+
 // node compiles a node and gives the identities of its columns by position.
 func (c *compiler) node(n plan.Node) (node, []int, error) {
 	switch n := n.(type) {
@@ -517,8 +525,11 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 			return nil, nil, err
 		}
 	}
-	j := &joinNode{keep: keep, sized: n.Sized, kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On),
+	j := &joinNode{keep: keep, sized: n.Sized, kind: n.Kind, l: l, r: r, out: c.types(lay), text: textOf(n.On), whenText: whenText(n.When),
 		volatile: slices.ContainsFunc(slices.Concat(n.On, n.Test), plan.Volatile)}
+	if j.when, err = c.program(n.When, ll); err != nil {
+		return nil, nil, err
+	}
 	var rest []expr.Expr
 	var pairs [][2]expr.Expr
 	for _, e := range n.On {
@@ -626,7 +637,10 @@ func (c *compiler) apply(n *plan.Apply) (node, []int, error) {
 	if n.Kind > plan.ApplySingle {
 		lay = append(slices.Clone(ll), n.Col)
 	}
-	a := &applyNode{kind: n.Kind, l: l, r: r, outer: s.used, out: c.types(lay)}
+	a := &applyNode{kind: n.Kind, l: l, r: r, outer: s.used, out: c.types(lay), whenText: whenText(n.When)}
+	if a.when, err = c.program(n.When, ll); err != nil {
+		return nil, nil, err
+	}
 	if len(n.On) > 0 {
 		if a.on, err = c.program(expr.And(n.On...), both); err != nil {
 			return nil, nil, err

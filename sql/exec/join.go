@@ -26,6 +26,9 @@ type joinNode struct {
 	// nullAware, for a Mark join with keys, makes a NULL key give NULL rather
 	// than false, as IN does.
 	nullAware bool
+	// when, if not nil, is a condition over the left columns: a row for which
+	// it is not true has no match, and nothing is computed for it.
+	when *expr.Program
 	// sized says that the right side is known to be the smaller one.
 	sized bool
 	// volatile says that the condition may give another value each time.
@@ -44,8 +47,8 @@ type joinNode struct {
 	sides  [2][]int
 	stored []int
 
-	out  []sqltype.Type
-	text string
+	out            []sqltype.Type
+	text, whenText string
 }
 
 func (n *joinNode) types() []sqltype.Type { return n.out }
@@ -59,7 +62,7 @@ func (n *joinNode) label() string {
 	if n.text != "" {
 		s += " on " + n.text
 	}
-	return s
+	return s + n.whenText
 }
 
 // place works out which columns the table keeps.
@@ -82,6 +85,7 @@ func (n *joinNode) place() {
 func (n *joinNode) open(r *run) operator {
 	o := &joinOp{n: n, r: r, left: r.open(n.l), right: r.open(n.r), joinTable: new(joinTable), mem: reservation{acct: r.acct}}
 	o.leftEval, o.rightEval = evals(n.leftKeys), evals(n.rightKeys)
+	o.asked = newAsked(n.when)
 	if n.residual != nil {
 		o.residual = n.residual.NewEval()
 	}
@@ -106,7 +110,7 @@ func (o *joinOp) probed() node {
 // over is another operator with the same built table, for a part of the rows
 // that are looked up in it.
 func (o *joinOp) over(r *run, left operator) operator {
-	c := &joinOp{n: o.n, r: r, left: left, joinTable: o.joinTable, built: true, shared: true}
+	c := &joinOp{n: o.n, r: r, left: left, joinTable: o.joinTable, built: true, shared: true, asked: newAsked(o.n.when)}
 	if c.leftEval = evals(o.n.leftKeys); o.swapped {
 		c.leftEval = evals(o.n.rightKeys)
 	}
@@ -122,7 +126,9 @@ type joinOp struct {
 	left, right         operator
 	leftEval, rightEval []*expr.Eval
 	residual            *expr.Eval
-	mem                 reservation
+	// asked picks the left rows that are looked up.
+	asked asked
+	mem   reservation
 
 	built bool
 	// empty says that there is nothing to join, so that there is no table.

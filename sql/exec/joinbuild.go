@@ -29,6 +29,9 @@ type joinTable struct {
 	next  []int32
 	// nullKeys says that a right row has a NULL key.
 	nullKeys bool
+	// failure is why there is no table: it comes out once a left row asks for
+	// a match.
+	failure error
 }
 
 // prepare builds the table, once.
@@ -40,6 +43,14 @@ func (o *joinOp) prepare(ctx context.Context) error {
 	err := o.build(ctx)
 	if err == nil || o.n.kind == plan.Full || o.failed || !ofValues(err) {
 		return err
+	}
+	if o.n.when != nil {
+		if o.store != nil {
+			o.store.release()
+		}
+		o.mem.release()
+		o.joinTable = &joinTable{failure: err}
+		return nil
 	}
 	// The side that is stored fails, but without rows of the other side
 	// nothing of it is needed.

@@ -66,20 +66,32 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 	o.hit = resize(o.hit, n)
 	o.nulls = resize(o.nulls, n)
 	o.probeKey = resize(o.probeKey, n)
+	asked, err := o.asked.of(o.r, b)
+	if err != nil {
+		return false, err
+	}
+	if o.failure != nil && asked.Rows() > 0 {
+		return false, o.failure
+	}
 	if len(o.leftEval) == 0 || o.rows == 0 {
 		// Without right rows the left keys say nothing, and may fail.
 		for i := range o.probeKey {
-			o.probeKey[i] = keyState(min(1, len(o.refs)))
+			if o.asked.has(b.Row(i)) {
+				o.probeKey[i] = keyState(min(1, len(o.refs)))
+			}
 		}
-	} else {
+	} else if asked.Rows() > 0 {
 		keys := make([]*vector.Vector, len(o.leftEval))
 		for k, ev := range o.leftEval {
-			if keys[k], err = ev.EvalVector(o.r.ectx, b); err != nil {
+			if keys[k], err = ev.EvalVector(o.r.ectx, asked); err != nil {
 				return false, err
 			}
 		}
 		for i := range n {
 			row := b.Row(i)
+			if !o.asked.has(row) {
+				continue
+			}
 			if o.ints != nil {
 				o.probeKey[i] = o.findInt(keys[0], row)
 				continue

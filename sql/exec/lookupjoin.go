@@ -106,15 +106,21 @@ func (o *joinOp) limitScan(ctx context.Context) error {
 	}
 	keys := []KeyRange{}
 	for _, b := range store.chunks {
+		asked, err := o.asked.of(o.r, b)
+		if err != nil {
+			return err
+		}
+		if asked.Rows() == 0 {
+			continue
+		}
 		vecs := make([]*vector.Vector, len(k.pairs))
 		for i, p := range k.pairs {
-			var err error
-			if vecs[i], err = o.leftEval[p].EvalVector(o.r.ectx, b); err != nil {
+			if vecs[i], err = o.leftEval[p].EvalVector(o.r.ectx, asked); err != nil {
 				return err
 			}
 		}
-		for row := range b.Len() {
-			if key, ok := keyOfRow(vecs, row, k.kinds); ok {
+		for i := range asked.Rows() {
+			if key, ok := keyOfRow(vecs, asked.Row(i), k.kinds); ok {
 				keys = append(keys, KeyRange{Prefix: key})
 			}
 		}

@@ -20,26 +20,37 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		return n
 	}
 	left := a.L.Columns()
+	when := a.When
+	if when != nil && applyRisk(a) == safe {
+		// A join for all rows does no harm. What stays as it is keeps the
+		// condition, unless it would read the row of a query around for it.
+		when = nil
+		if slices.ContainsFunc(expr.Columns(a.When), func(id int) bool { return !slices.Contains(left, id) }) {
+			c := *a
+			c.When = nil
+			a = &c
+		}
+	}
 	switch a.Kind {
 	case plan.ApplyExists:
 		if !o.reads(a.R, left) {
-			return n // evaluated once
+			return a // evaluated once
 		}
 		r, preds, ok := o.pullUp(a.R, left, true)
-		if !ok {
-			return n
+		if !ok || when != nil && nodeRisk(noColumns(r)) == readily {
+			return a
 		}
-		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, MarkCol: a.Col}
+		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, MarkCol: a.Col, When: when}
 	case plan.ApplyMark:
 		r, preds, ok := o.pullUp(a.R, left, true)
-		if !ok || len(preds) > 0 && readsText(a.R) {
-			return n
+		if !ok || len(preds) > 0 && (readsText(a.R) || when != nil && nodeRisk(r) == readily) {
+			return a
 		}
-		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, Test: a.On, MarkCol: a.Col}
+		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, Test: a.On, MarkCol: a.Col, When: when}
 	case plan.ApplyCross, plan.ApplyLeft:
 		r, preds, ok := o.pullUp(a.R, left, false)
 		if !ok {
-			return n
+			return a
 		}
 		kind := plan.Inner
 		if a.Kind == plan.ApplyLeft {
@@ -48,25 +59,36 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		return &plan.Join{Kind: kind, L: a.L, R: r, On: slices.Concat(preds, a.On)}
 	case plan.ApplySingle:
 		if !o.reads(a.R, left) {
-			return n
+			return a
 		}
-		if r, preds, ok := o.pullUp(a.R, left, false); ok {
-			return &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds}
+		if r, preds, ok := o.pullUp(a.R, left, false); ok && (when == nil || nodeRisk(r) < readily) {
+			return &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}
 		}
 	case plan.ApplyScalar:
 		if !o.reads(a.R, left) {
-			return n
+			return a
 		}
-		if out := o.scalarAggregate(a, left); out != nil {
+		if out := o.scalarAggregate(a, left, when); out != nil {
 			return out
 		}
-		if r, preds, ok := o.pullUp(a.R, left, false); ok {
+		if r, preds, ok := o.pullUp(a.R, left, false); ok && (when == nil || nodeRisk(r) < readily) {
 			value := a.R.Columns()[0]
-			j := &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds}
+			j := &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}
 			return o.rename(j, left, a.Col, o.exprs([]int{value})[0])
 		}
 	}
-	return n
+	return a
+}
+
+// noColumns is a subquery of which only the number of rows counts.
+func noColumns(n plan.Node) plan.Node {
+	for {
+		p, ok := n.(*plan.Project)
+		if !ok {
+			return n
+		}
+		n = p.In
+	}
 }
 
 // readsText tells whether a subquery gives what it reads out of texts, which may
@@ -94,7 +116,7 @@ func (o *optimizer) sinkMark(n *plan.Join) plan.Node {
 		return n
 	}
 	var need []int
-	for _, id := range expr.Columns(n.Test...) {
+	for _, id := range expr.Columns(plan.Exprs(n)...) {
 		if slices.Contains(l.Columns(), id) {
 			need = append(need, id)
 		}
@@ -234,7 +256,7 @@ func (o *optimizer) pullUp(n plan.Node, cols []int, set bool) (out plan.Node, pr
 // scalarAggregate turns a scalar subquery that aggregates the rows whose
 // columns equal something of the outer row into a join with the aggregates of
 // all groups of those columns. nil: it is of another form.
-func (o *optimizer) scalarAggregate(a *plan.Apply, left []int) plan.Node {
+func (o *optimizer) scalarAggregate(a *plan.Apply, left []int, when expr.Expr) plan.Node {
 	r := a.R
 	value := o.exprs(r.Columns()[:1])[0]
 	for {
@@ -253,7 +275,7 @@ func (o *optimizer) scalarAggregate(a *plan.Apply, left []int) plan.Node {
 		return nil
 	}
 	in, preds, ok := o.pullUp(agg.In, left, false)
-	if !ok || len(preds) == 0 {
+	if !ok || len(preds) == 0 || when != nil && nodeRisk(in) == readily {
 		return nil
 	}
 	// Each conjunct must be an equality of something inside and something
@@ -289,7 +311,7 @@ func (o *optimizer) scalarAggregate(a *plan.Apply, left []int) plan.Node {
 	found := o.newColumn("found", sqltype.TBoolean)
 	cols := g.Columns()
 	right := &plan.Project{In: &g, Exprs: append(o.exprs(cols), expr.Bool(true)), Cols: append(slices.Clone(cols), found)}
-	j := &plan.Join{Kind: plan.Left, L: a.L, R: right, On: on}
+	j := &plan.Join{Kind: plan.Left, L: a.L, R: right, On: on, When: when}
 	var ids []int
 	var with []expr.Expr
 	for i := range agg.Aggs {
@@ -308,6 +330,9 @@ func (o *optimizer) scalarAggregate(a *plan.Apply, left []int) plan.Node {
 		return nil
 	}
 	out, err := expr.Case(nil, []expr.When{{Cond: expr.IsNull(o.exprs([]int{found})[0], true), Result: value}}, none)
+	if err == nil && when != nil && riskOf(out) > safe {
+		out, err = expr.Case(nil, []expr.When{{Cond: when, Result: out}}, nil)
+	}
 	if err != nil {
 		return nil
 	}

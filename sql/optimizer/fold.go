@@ -45,7 +45,7 @@ func (o *optimizer) fold(n plan.Node) plan.Node {
 		return &p
 	case *plan.Join:
 		j := *n
-		j.On, j.Test = foldConditions(n.On), foldAll(n.Test)
+		j.On, j.Test, j.When = foldConditions(n.On), foldAll(n.Test), foldWhen(n.When)
 		if j.Kind == plan.Inner && (never(j.On) || isNothing(j.L) || isNothing(j.R)) {
 			return nothing(n)
 		}
@@ -58,7 +58,7 @@ func (o *optimizer) fold(n plan.Node) plan.Node {
 		return &j
 	case *plan.Apply:
 		a := *n
-		a.On = foldAll(n.On)
+		a.On, a.When = foldAll(n.On), foldWhen(n.When)
 		if isNothing(a.L) {
 			return nothing(n)
 		}
@@ -111,6 +111,18 @@ func foldAll(list []expr.Expr) []expr.Expr {
 		out[i] = expr.Fold(e)
 	}
 	return out
+}
+
+// foldWhen folds a condition; nil: it is true.
+func foldWhen(e expr.Expr) expr.Expr {
+	if e == nil {
+		return nil
+	}
+	e = expr.Fold(e)
+	if v, ok := expr.AsConst(e); ok && !v.IsNull() && v.Bool() {
+		return nil
+	}
+	return e
 }
 
 // foldConditions drops the conjuncts that are true.

@@ -160,8 +160,7 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 			return o.prune(n.L, need)
 		}
 		want := maps.Clone(need)
-		want.addExprs(n.On...)
-		want.addExprs(n.Test...)
+		want.addExprs(plan.Exprs(n)...)
 		c := *n
 		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
 		if o.early {
@@ -182,7 +181,7 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 			return o.prune(n.L, need)
 		}
 		want := maps.Clone(need)
-		want.addExprs(n.On...)
+		want.addExprs(plan.Exprs(n)...)
 		right := maps.Clone(want)
 		if n.Kind > plan.ApplySingle && n.Kind != plan.ApplyExists || n.Kind == plan.ApplySingle {
 			right.add(n.R.Columns()...)

@@ -175,6 +175,9 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 		if n.Kind == plan.Left && slices.ContainsFunc(preds, func(p expr.Expr) bool { return rejectsNulls(p, rc) }) {
 			// A row without a match would not pass: it is an inner join.
 			j.Kind = plan.Inner
+			if n.When != nil {
+				j.On, j.When = append([]expr.Expr{n.When}, n.On...), nil
+			}
 			return o.pushJoin(&j, preds)
 		}
 		left, stay = split(preds, all, lc)
@@ -263,7 +266,7 @@ func (o *optimizer) sinkApply(n *plan.Apply, preds []expr.Expr) *plan.Join {
 		return nil
 	}
 	reads := free(n.R)
-	reads.addExprs(n.On...)
+	reads.addExprs(plan.Exprs(n)...)
 	of := func(side plan.Node) bool { return slices.ContainsFunc(side.Columns(), reads.has) }
 	a, c := *n, *j
 	switch l, r := of(j.L), of(j.R); {
@@ -308,6 +311,7 @@ func onlyOnce(n *plan.Apply) bool {
 	switch n.Kind {
 	case plan.ApplyScalar, plan.ApplyExists, plan.ApplyArray:
 		outer := free(n.R)
+		outer.addExprs(n.When)
 		return !slices.ContainsFunc(n.L.Columns(), outer.has)
 	}
 	return false

@@ -38,9 +38,9 @@ func Exprs(n Node) []expr.Expr {
 	case *Limit:
 		return appendExpr(nil, n.Limit, n.Offset)
 	case *Join:
-		return slices.Concat(n.On, n.Test)
+		return appendExpr(slices.Concat(n.On, n.Test), n.When)
 	case *Apply:
-		return n.On
+		return appendExpr(slices.Clone(n.On), n.When)
 	case *TableFunc:
 		var out []expr.Expr
 		for i := range n.Funcs {

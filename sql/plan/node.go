@@ -184,6 +184,11 @@ type Join struct {
 	Test []expr.Expr
 	// MarkCol is the column of a Mark join.
 	MarkCol int
+	// When, when not nil, is a condition over the left columns. A row for
+	// which it is not true asks for no match: it finds none, the condition is
+	// not computed for it, and if no row asks, the right side may fail. Only
+	// Left, Single and Mark joins have it; the mark of such a row is any value.
+	When expr.Expr
 	// Sized says that the right side is known to be the smaller one.
 	Sized bool
 	// Gate says that the right side is one row, or none when a condition on
@@ -229,6 +234,11 @@ type Apply struct {
 	On []expr.Expr
 	// Col is the column that is added, for the kinds that add one.
 	Col int
+	// When, when not nil, is a condition over the left columns, for the kinds
+	// that stand for a subquery in an expression: what is around it asks for
+	// the subquery's value only where the condition is true. For the other
+	// rows nothing is computed, and what is added is NULL.
+	When expr.Expr
 }
 
 // SetOpKind is the kind of a set operation.
