@@ -186,6 +186,25 @@ func (p *printer) alias(a *Alias) {
 	}
 }
 
+// definitions prints an alias with a column definition list.
+func (p *printer) definitions(a *Alias, types []TypeName) {
+	p.put(" AS ")
+	if a.Name != "" {
+		p.ident(a.Name)
+	}
+	for i, c := range a.Columns {
+		if i == 0 {
+			p.put("(")
+		} else {
+			p.put(", ")
+		}
+		p.ident(c.Name)
+		p.put(" ")
+		p.typeName(&types[i])
+	}
+	p.put(")")
+}
+
 func (p *printer) table(t TableExpr) {
 	switch t := t.(type) {
 	case *TableRef:
@@ -214,7 +233,11 @@ func (p *printer) table(t TableExpr) {
 		if t.Ordinality {
 			p.put(" WITH ORDINALITY")
 		}
-		p.alias(&t.Alias)
+		if len(t.Types) > 0 {
+			p.definitions(&t.Alias, t.Types)
+		} else {
+			p.alias(&t.Alias)
+		}
 	case *Join:
 		p.join(t)
 	case *AliasedJoin:

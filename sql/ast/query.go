@@ -232,7 +232,11 @@ type FuncTable struct {
 	Funcs []*FuncCall
 	// Ordinality is WITH ORDINALITY.
 	Ordinality bool
-	Alias      Alias
+	// Alias may lack the name when Types are given.
+	Alias Alias
+	// Types are those of the alias's columns, when a column definition list
+	// was written; else none.
+	Types []TypeName
 }
 
 // JoinKind is the kind of a join.

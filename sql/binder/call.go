@@ -111,6 +111,12 @@ func (b *binder) call(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	switch f.Name {
 	case "normalize":
 		f = normalForm(f)
+	case "row_to_json":
+		if len(f.Args) == 1 {
+			if x, err := b.rowArgument(f, f.Args[0], sc); x != nil || err != nil {
+				return x, err
+			}
+		}
 	case "coalesce":
 		defer sc.oneValue("COALESCE")()
 		fallthrough
@@ -162,7 +168,7 @@ func (b *binder) rowsCall(f *ast.FuncCall, sc *scope) (expr.Expr, error) {
 	if args, err = expr.Args(m, args); err != nil {
 		return nil, err
 	}
-	if len(m.Fn.Columns) != 1 {
+	if len(m.Fn.Columns) != 1 || m.Fn.Defined {
 		return nil, b.errorf(f, dberr.Unsupported, "%s gives several columns and is supported in FROM only", f.Name).
 			WithHint("Write SELECT … FROM %s(…).", f.Name)
 	}
@@ -208,7 +214,10 @@ func (b *binder) args(f *ast.FuncCall, sc *scope) ([]expr.Expr, error) {
 			args[i] = x
 			continue
 		}
-		x, err := b.expr(a, sc)
+		x, err := b.rowArgument(f, a, sc)
+		if x == nil && err == nil {
+			x, err = b.expr(a, sc)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -102,6 +102,8 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 		return nil, dberr.New(dberr.InvalidSQL, "DEFAULT is not allowed in this context")
 	case *ast.ColumnRef:
 		return b.lookup(sc, e)
+	case *ast.FieldExpr:
+		return b.field(e, sc)
 	case *ast.Star:
 		return nil, dberr.New(dberr.InvalidSQL, "* is not allowed in this context")
 	case *ast.UnaryExpr:

@@ -263,7 +263,15 @@ func (b *binder) funcTable(t *ast.FuncTable, sc *scope) (*fromItem, error) {
 	rel := &relation{name: t.Alias.Name}
 	fsc := &scope{parent: sc.parent, rels: sc.rels, cols: sc.cols, clause: "functions in FROM", node: &plan.Values{Rows: [][]expr.Expr{{}}}}
 	base := fsc.node
-	for _, f := range t.Funcs {
+	funcs := t.Funcs
+	if f := funcs[0]; len(funcs) == 1 && f.Name == "unnest" && len(f.Args) > 1 {
+		funcs = nil // one for each array, side by side
+		for _, a := range f.Args {
+			funcs = append(funcs, &ast.FuncCall{Pos: f.Pos, Name: f.Name, Args: []ast.Expr{a}})
+		}
+	}
+	defined := false
+	for _, f := range funcs {
 		args := make([]expr.Expr, len(f.Args))
 		types := make([]sqltype.Type, len(f.Args))
 		for i, a := range f.Args {
@@ -283,6 +291,14 @@ func (b *binder) funcTable(t *ast.FuncTable, sc *scope) (*fromItem, error) {
 		if args, err = expr.Args(m, args); err != nil {
 			return nil, b.at(f, err)
 		}
+		switch {
+		case m.Fn.Defined && len(t.Types) == 0:
+			return nil, b.errorf(f, dberr.InvalidSQL, "a column definition list is required for functions returning \"record\"").
+				WithHint("Say which columns it gives: FROM %s(…) AS t (id INT, name TEXT).", f.Name)
+		case !m.Fn.Defined && len(t.Types) > 0, len(funcs) > 1 && len(t.Types) > 0:
+			return nil, b.errorf(f, dberr.InvalidSQL, "a column definition list is only allowed for functions returning \"record\"")
+		}
+		defined = m.Fn.Defined
 		call := plan.TableFuncCall{Fn: m.Fn, Args: args}
 		cols := m.Fn.Columns
 		if m.Fn.Kind != builtin.Table {
@@ -308,7 +324,7 @@ func (b *binder) funcTable(t *ast.FuncTable, sc *scope) (*fromItem, error) {
 			name := c.Name
 			if name == "" || len(cols) == 1 {
 				name = f.Name
-				if t.Alias.Name != "" && len(t.Funcs) == 1 {
+				if t.Alias.Name != "" && len(funcs) == 1 {
 					name = t.Alias.Name
 				}
 			}
@@ -322,14 +338,55 @@ func (b *binder) funcTable(t *ast.FuncTable, sc *scope) (*fromItem, error) {
 		tf.Ordinality = b.column("ordinality", sqltype.TBigInt)
 		rel.cols = append(rel.cols, outColumn{name: "ordinality", id: tf.Ordinality})
 	}
-	if err := b.rename(t, rel, t.Alias.Columns); err != nil {
+	var node plan.Node = tf
+	if defined {
+		var err error
+		if node, err = b.define(t, tf, rel); err != nil {
+			return nil, err
+		}
+	} else if err := b.rename(t, rel, t.Alias.Columns); err != nil {
 		return nil, err
 	}
-	var node plan.Node = tf
 	if fsc.node != base {
-		node = &plan.Apply{Kind: plan.ApplyCross, L: fsc.node, R: tf}
+		node = &plan.Apply{Kind: plan.ApplyCross, L: fsc.node, R: node}
 	}
 	return &fromItem{node: node, rels: []*relation{rel}, cols: rel.cols}, nil
+}
+
+// define replaces the JSON objects that a function gives by the columns that the
+// statement defines: each is the member of its name, cast to its type.
+func (b *binder) define(t *ast.FuncTable, tf *plan.TableFunc, rel *relation) (plan.Node, error) {
+	p := b.passOn(tf)
+	object := b.col(tf.Funcs[0].Cols[0])
+	rel.cols = rel.cols[1:]
+	cols := make([]outColumn, 0, len(t.Types)+len(rel.cols))
+	for i, c := range t.Alias.Columns {
+		typ, err := ResolveType(t.Types[i])
+		if err != nil {
+			return nil, b.at(&t.Types[i], err)
+		}
+		key := expr.Const(sqltype.NewText(c.Name), sqltype.TText)
+		x, err := expr.Call("json_get_text", object, key)
+		if err != nil {
+			return nil, err
+		}
+		if typ.Kind == sqltype.JSON {
+			none := expr.IsNull(x, false) // a JSON null is NULL, too
+			if x, err = expr.Call("json_get", object, key); err == nil {
+				x, err = expr.Case(nil, []expr.When{{Cond: none, Result: expr.Null()}}, x)
+			}
+		} else {
+			x, err = expr.Cast(x, typ, expr.CastExplicit)
+		}
+		if err != nil {
+			return nil, b.at(&t.Types[i], err)
+		}
+		id := b.column(c.Name, typ)
+		p.Exprs, p.Cols = append(p.Exprs, x), append(p.Cols, id)
+		cols = append(cols, outColumn{name: c.Name, id: id})
+	}
+	rel.cols = append(cols, rel.cols...)
+	return p, nil
 }
 
 func elementOf(args []expr.Expr) sqltype.Type {
@@ -381,6 +438,11 @@ func (b *binder) join(t *ast.Join, sc *scope) (*fromItem, error) {
 		}
 	}
 	out := &fromItem{rels: append(slices.Clone(l.rels), r.rels...)}
+	for i, rel := range out.rels {
+		if t.Kind == ast.FullJoin || t.Kind == ast.LeftJoin && i >= len(l.rels) || t.Kind == ast.RightJoin && i < len(l.rels) {
+			rel.nullable = true
+		}
+	}
 	jsc := &scope{parent: sc.parent, rels: out.rels, cols: append(slices.Clone(l.cols), r.cols...), clause: "JOIN conditions"}
 
 	using := t.Using

@@ -27,6 +27,8 @@ type relation struct {
 	cols []outColumn
 	// scan is set for tables.
 	scan *plan.Scan
+	// nullable says that an outer join may have found no row of it.
+	nullable bool
 }
 
 // scope is what the names in an expression of one SELECT mean.
@@ -98,6 +100,11 @@ func (b *binder) lookup(sc *scope, ref *ast.ColumnRef) (expr.Expr, error) {
 				rel.scan.IncludeDeleted = true
 			}
 			return b.col(c.id), nil
+		}
+	}
+	if ref.Table == "" {
+		if rel := wholeRow(sc, ref.Name); rel != nil {
+			return b.rowOf(rel)
 		}
 	}
 	return nil, b.notFound(sc, ref)

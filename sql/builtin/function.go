@@ -129,6 +129,9 @@ type Function struct {
 	// Rows is set for table functions; Columns names what they give.
 	Rows    func(ctx *Context, args []sqltype.Value) iter.Seq2[sqltype.Row, error]
 	Columns []Column
+	// Defined says that the statement names the columns that it wants of the
+	// JSON objects in the only one of Columns: AS t (id INT, name TEXT).
+	Defined bool
 }
 
 // Column is one result column of a table function.

@@ -63,7 +63,8 @@ func init() {
 	s.def("jsonb_build_object() json; jsonb_build_object(variadic any) json", object, keysInOrder(buildObject), lenient)
 	s.def("json_build_array() json; json_build_array(variadic any) json", array, buildArray, lenient)
 	s.def("jsonb_build_array() json; jsonb_build_array(variadic any) json", array, keysInOrder(buildArray), lenient)
-	s.def("to_json(any) json; row_to_json(record) json; array_to_json(anyarray) json", "Turns a value into JSON.", toJSON)
+	s.def("to_json(any) json; array_to_json(anyarray) json", "Turns a value into JSON.", toJSON)
+	s.def("row_to_json(record) json; row_to_json(record, text[]) json", "Turns a row into an object, with the names that the text array gives its fields; the row of a table in FROM has those of its columns.", rowToJSON)
 	s.def("to_jsonb(any) json", "Turns a value into JSON with its keys in order, as a cast to JSONB does.", keysInOrder(toJSON))
 	s.def("jsonb_set(json, text[], json) json; jsonb_set(json, text[], json, boolean) json; json_set(json, text[], json) json", "Replaces what lies at a path, or adds it there.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		create, with := len(a) < 4 || a[3].Bool(), decodeJSON(a[2].Str())
@@ -492,6 +493,28 @@ func jsonInsert(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 		err = fail
 	}
 	return newJSON(doc), err
+}
+
+func rowToJSON(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+	if len(a) == 1 {
+		return sqltype.NewString(sqltype.JSON, string(AppendJSON(nil, a[0]))), nil
+	}
+	fields, names := a[0].List(), a[1].List()
+	if len(fields) != len(names) {
+		return sqltype.Value{}, invalidArg("a row of %d fields is given %d names", len(fields), len(names))
+	}
+	dst := []byte{'{'}
+	for i, name := range names {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSONString(dst, name.Str()), ':')
+		dst = AppendJSON(dst, fields[i])
+		if len(dst) > MaxText {
+			return sqltype.Value{}, tooLarge()
+		}
+	}
+	return sqltype.NewString(sqltype.JSON, string(append(dst, '}'))), nil
 }
 
 func buildObject(_ *Context, a []sqltype.Value) (sqltype.Value, error) {

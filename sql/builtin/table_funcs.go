@@ -22,6 +22,15 @@ func table(signatures, columns, doc string, f func(ctx *Context, args []sqltype.
 	})
 }
 
+// defined registers a table function of JSON objects whose members the
+// statement defines as columns.
+func defined(signatures, doc string, f func(ctx *Context, args []sqltype.Value) rows) {
+	section{"table", Table}.def(signatures, doc, nil, func(fn *Function) {
+		fn.Rows, fn.Defined = f, true
+		fn.Columns = []Column{{Name: "value", Type: sqltype.TJSON}}
+	})
+}
+
 func fail(err error) rows {
 	return func(yield func(sqltype.Row, error) bool) { yield(nil, err) }
 }
@@ -64,6 +73,8 @@ func init() {
 			return sqltype.Row{sqltype.NewText(k), shownJSON(v, true)}
 		})
 	})
+	defined("json_to_record(json) record; jsonb_to_record(json) record", "Gives the members of a JSON object as the columns that AS t (name type, …) defines.", objectAsRow)
+	defined("json_to_recordset(json) record; jsonb_to_recordset(json) record", "Gives the objects of a JSON array as rows of the columns that AS t (name type, …) defines.", objectsAsRows)
 	table("regexp_matches(text, text) text[]; regexp_matches(text, text, text) text[]", "regexp_matches text[]", "Gives the groups of the matches of a regular expression: of all with the flag g, else of the first.", func(_ *Context, a []sqltype.Value) rows {
 		re, err := regexpArg(a, 1, 2)
 		if err != nil {
@@ -193,13 +204,39 @@ func arrayElements(text bool) func(*Context, []sqltype.Value) rows {
 	}
 }
 
+func objectAsRow(_ *Context, a []sqltype.Value) rows {
+	if !isObject(a[0].Str()) {
+		return fail(invalidArg("cannot make a row of a value that is not an object"))
+	}
+	return func(yield func(sqltype.Row, error) bool) { yield(one(a[0]), nil) }
+}
+
+func objectsAsRows(ctx *Context, a []sqltype.Value) rows {
+	return func(yield func(sqltype.Row, error) bool) {
+		for row, err := range arrayElements(false)(ctx, a) {
+			if err == nil && !isObject(row[0].Str()) {
+				row, err = nil, invalidArg("cannot make rows of an array whose elements are not all objects")
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// isObject tells whether a document is an object.
+func isObject(doc string) bool {
+	i := skipSpace(doc, 0)
+	return i < len(doc) && doc[i] == '{'
+}
+
 // members walks over an object's members in their order in the text.
 func members(v sqltype.Value, f func(k string, v json.RawMessage) sqltype.Row) rows {
 	doc := v.Str()
-	i := skipSpace(doc, 0)
-	if i >= len(doc) || doc[i] != '{' {
+	if !isObject(doc) {
 		return fail(invalidArg("cannot deconstruct a value that is not an object"))
 	}
+	i := skipSpace(doc, 0)
 	return func(yield func(sqltype.Row, error) bool) {
 		for i := i + 1; ; {
 			i = skipSpace(doc, i)

@@ -177,6 +177,10 @@ func (p *Parser) infix(x ast.Expr, min level) ast.Expr {
 		case lvDot:
 			pos := p.pos()
 			p.next()
+			if c, ok := x.(*ast.ColumnRef); ok && c.Table == "" && p.isOp(ast.OpMul) {
+				p.next()
+				return p.star(pos, []string{c.Name}, -1)
+			}
 			if p.isOp(ast.OpMul) {
 				p.unsupported(pos, "Name the fields one by one.", "Expanding a row value with .* is not supported.")
 				return x

@@ -164,7 +164,7 @@ func (p *Parser) funcTableEnd(f *ast.FuncTable) ast.TableExpr {
 	if p.acceptKws(kwWith, kwOrdinality) {
 		f.Ordinality = true
 	}
-	f.Alias = p.alias()
+	f.Alias, f.Types = p.aliasOf(true)
 	return f
 }
 
@@ -220,29 +220,41 @@ func (p *Parser) tableInParens(pos ast.Pos, lateral bool, q *ast.Query, t ast.Ta
 
 // alias parses the alias of a table, if there is one.
 func (p *Parser) alias() ast.Alias {
-	var a ast.Alias
+	a, _ := p.aliasOf(false)
+	return a
+}
+
+// aliasOf parses an alias. That of a function may give its columns types, and
+// then do without a name.
+func (p *Parser) aliasOf(function bool) (a ast.Alias, types []ast.TypeName) {
+	named := true
 	switch {
 	case p.acceptKw(kwAs):
-		if p.is(LParen) {
-			p.unsupported(p.pos(), "Give the columns' names and types with CAST in the select list.", "A column definition list is not supported.")
-			return a
-		}
+		named = !function || !p.is(LParen)
 	case !isName(p.tok), p.isKw(kwOptions) && p.peek(1).Kind == LParen:
-		return a
+		return a, nil
 	}
-	a.Name = p.name()
-	if p.is(LParen) {
-		p.next()
-		for {
-			a.Columns = append(a.Columns, p.ident())
-			if p.err == nil && !p.is(Comma) && !p.is(RParen) && p.tok.Kind == Word {
-				p.unsupported(p.pos(), "Give names only.", "A column definition list is not supported.")
-			}
-			if !p.accept(Comma) {
-				break
-			}
+	if named {
+		a.Name = p.name()
+	}
+	if !p.is(LParen) {
+		return a, nil
+	}
+	p.next()
+	for {
+		a.Columns = append(a.Columns, p.ident())
+		switch defines := p.err == nil && !p.is(Comma) && !p.is(RParen) && (p.is(Word) || p.is(QuotedIdent)); {
+		case defines && !function:
+			p.failAt(p.pos(), "Give names only.", "a column definition list is only allowed for functions returning \"record\"")
+		case defines && len(types) == len(a.Columns)-1:
+			types = append(types, p.typeName())
+		case defines || !named || len(types) > 0:
+			p.unexpected() // a type for each column or for none
 		}
-		p.expect(RParen)
+		if !p.accept(Comma) {
+			break
+		}
 	}
-	return a
+	p.expect(RParen)
+	return a, types
 }

@@ -332,7 +332,12 @@ func (p *Parser) args(f *ast.FuncCall) []ast.Expr {
 			p.grow()
 			p.push(a)
 		} else {
-			p.push(p.expr(lowest))
+			stray := p.stray
+			x := p.expr(lowest)
+			if _, ok := x.(*ast.Star); ok {
+				p.stray = stray
+			}
+			p.push(x)
 		}
 		if !p.accept(Comma) {
 			return p.takeList(base)

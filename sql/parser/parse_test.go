@@ -36,6 +36,8 @@ var statementCases = []struct{ name, sql, want string }{
 	{"delayed on", "SELECT * FROM a JOIN b JOIN c ON b.x = c.x ON a.x = b.x", "SELECT * FROM a JOIN (b JOIN c ON b.x = c.x) ON a.x = b.x"},
 	{"joins in parentheses", "SELECT * FROM (a CROSS JOIN b) CROSS JOIN (c CROSS JOIN d), ((a JOIN b USING (x))) AS j (p, q)",
 		"SELECT * FROM a CROSS JOIN b CROSS JOIN (c CROSS JOIN d), (a JOIN b USING (x)) AS j(p, q)"},
+	{"column definitions", "SELECT * FROM f(x) AS t(a int, b numeric(4, 2)), g(y) AS (c text)", ""},
+	{"whole rows", "SELECT f(t.*), (t).a, (t).* FROM t", "SELECT f(t.*), (t).a, t.* FROM t"},
 	{"lateral", "SELECT * FROM a, LATERAL (SELECT a.x) AS s(y), LATERAL unnest(a.z) WITH ORDINALITY AS u(v, n)", ""},
 	{"table functions", "SELECT * FROM generate_series(1, 10, 2) g, ROWS FROM (f(1), pg_catalog.g(2)) AS r",
 		"SELECT * FROM generate_series(1, 10, 2) AS g, ROWS FROM (f(1), pg_catalog.g(2)) AS r"},

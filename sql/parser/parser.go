@@ -40,8 +40,8 @@ type Parser struct {
 	// built so far; see expr.
 	height int
 
-	// stray is the place of the first t.* that is not an item of a select
-	// list.
+	// stray is the place of the first t.* that is neither an item of a select
+	// list nor an argument.
 	stray ast.Pos
 
 	// allowDefault makes DEFAULT a value, for (a, b) = (1, DEFAULT).
