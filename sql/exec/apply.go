@@ -298,11 +298,24 @@ func (o *applyOp) column(ctx context.Context) (*vector.Batch, error) {
 	}
 	o.probe = b
 	t := o.n.out[len(o.n.out)-1]
-	values := make([]sqltype.Value, b.Len())
 	asked, err := o.asked.of(o.r, b)
 	if err != nil {
 		return nil, err
 	}
+	if len(o.n.outer) == 0 && o.n.kind != plan.ApplyMark && asked.Rows() > 0 {
+		// The same for all rows, also those that do not ask for it: what is
+		// computed of it is computed once.
+		a, err := o.eval(ctx, asked, 0)
+		if err != nil {
+			return nil, err
+		}
+		value := a.value
+		if o.n.kind == plan.ApplyExists {
+			value = sqltype.NewBool(a.rows > 0)
+		}
+		return withColumn(b, vector.NewConst(t, value, b.Len())), nil
+	}
+	values := make([]sqltype.Value, b.Len())
 	for i := range asked.Rows() {
 		a, err := o.eval(ctx, asked, i)
 		if err != nil {
@@ -324,9 +337,14 @@ func (o *applyOp) column(ctx context.Context) (*vector.Batch, error) {
 	for _, v := range values {
 		builder.Append(v)
 	}
-	out := vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], builder.Finish()), b.Len())
+	return withColumn(b, builder.Finish()), nil
+}
+
+// withColumn is a batch with one more column.
+func withColumn(b *vector.Batch, v *vector.Vector) *vector.Batch {
+	out := vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], v), b.Len())
 	out.Sel = b.Sel
-	return out, nil
+	return out
 }
 
 // markOf is true if the condition holds for any right row, else NULL if it is

@@ -235,9 +235,7 @@ func (o *joinOp) mark(b *vector.Batch) *vector.Batch {
 			v.SetNull(row)
 		}
 	}
-	out := vector.NewBatch(append(b.Cols[:len(b.Cols):len(b.Cols)], v), b.Len())
-	out.Sel = b.Sel
-	return out
+	return withColumn(b, v)
 }
 
 // unmatched gives the left rows without a match, with NULLs on the right.

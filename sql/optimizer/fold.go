@@ -12,16 +12,40 @@ import (
 // plan, and puts no rows in the place of a part of the plan that a condition
 // without columns leaves none.
 func (o *optimizer) fold(n plan.Node) plan.Node {
+	n, _ = o.foldWithin(n, nil)
+	return n
+}
+
+// foldWithin is fold for a node that reads the outer columns, and gives the
+// columns of its own that are constant.
+func (o *optimizer) foldWithin(n plan.Node, outer constants) (plan.Node, constants) {
 	if w, ok := n.(*plan.With); ok {
 		// Each CTE before those that read it.
 		for _, c := range w.CTEs {
-			if c.In = o.fold(c.In); c.Step != nil {
-				c.Step = o.fold(c.Step)
+			if c.In, _ = o.foldWithin(c.In, outer); c.Step != nil {
+				c.Step, _ = o.foldWithin(c.Step, outer)
 			}
 		}
-		return &plan.With{CTEs: w.CTEs, Body: o.fold(w.Body)}
+		body, own := o.foldWithin(w.Body, outer)
+		return &plan.With{CTEs: w.CTEs, Body: body}, own
 	}
-	n = mapInputs(n, o.fold)
+	var own [2]constants
+	if in := n.Inputs(); len(in) > 0 {
+		for i := range in {
+			reads := outer
+			if _, ok := n.(*plan.Apply); ok && i == 1 {
+				reads = outer.and(own[0])
+			}
+			in[i], own[i] = o.foldWithin(in[i], reads)
+		}
+		n = n.WithInputs(in)
+	}
+	n = o.foldNode(outer.and(own[0]).and(own[1]).into(n))
+	return n, o.constants(n, own[0], own[1])
+}
+
+// foldNode is fold for a node whose inputs are folded.
+func (o *optimizer) foldNode(n plan.Node) plan.Node {
 	if barren(n) {
 		return nothing(n)
 	}

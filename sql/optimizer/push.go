@@ -230,6 +230,9 @@ func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
 	if j := o.sinkApply(n, preds); j != nil {
 		return o.pushJoin(j, preds)
 	}
+	if g := o.gate(n, preds); g != nil {
+		return g
+	}
 	a := *n
 	left, stay := split(preds, n.Columns(), n.L.Columns())
 	var right []expr.Expr
@@ -244,14 +247,48 @@ func (o *optimizer) pushApply(n *plan.Apply, preds []expr.Expr) plan.Node {
 		}
 		stay, a.On = keep, nil
 	}
-	l := o.push(n.L, left)
-	a.L, a.R = l, o.push(n.R, right)
-	if gate, rest := split(stay, n.Columns(), []int{n.Col}); onlyOnce(n) && len(gate) > 0 {
-		// What depends on the subquery alone lets all rows pass, or none.
-		a.L = &plan.Values{Rows: [][]expr.Expr{{}}}
-		return withFilter(&plan.Join{Kind: plan.Inner, L: l, R: withFilter(&a, gate), Gate: true}, rest)
-	}
+	a.L, a.R = o.push(n.L, left), o.push(n.R, right)
 	return withFilter(&a, stay)
+}
+
+// gate puts aside what depends on subqueries alone that are the same for all
+// rows: it lets all rows pass, or none. nil: nothing does.
+func (o *optimizer) gate(n *plan.Apply, preds []expr.Expr) plan.Node {
+	var once []*plan.Apply
+	var cols []int
+	var below plan.Node = n
+	for {
+		a, ok := below.(*plan.Apply)
+		if !ok || !onlyOnce(a) {
+			break
+		}
+		once, cols, below = append(once, a), append(cols, a.Col), a.L
+	}
+	var conds, rest []expr.Expr
+	for _, p := range preds {
+		if all, _ := split([]expr.Expr{p}, n.Columns(), cols); len(all) > 0 && !readsNone(p, cols) {
+			conds = append(conds, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	if len(conds) == 0 {
+		return nil
+	}
+	var tested plan.Node = &plan.Values{Rows: [][]expr.Expr{{}}}
+	for _, a := range slices.Backward(once) {
+		c := *a
+		if readsNone(expr.And(conds...), []int{a.Col}) {
+			c.L = below
+			below = &c
+			continue
+		}
+		c.L, c.R = tested, o.push(a.R, nil)
+		tested = &c
+	}
+	left, stay := split(rest, n.Columns(), below.Columns())
+	j := &plan.Join{Kind: plan.Inner, L: o.push(below, left), R: withFilter(tested, conds), Gate: true}
+	return withFilter(j, stay)
 }
 
 // sinkApply moves a subquery that a predicate asks for below the join whose

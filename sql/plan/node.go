@@ -237,7 +237,7 @@ type Apply struct {
 	// When, when not nil, is a condition over the left columns, for the kinds
 	// that stand for a subquery in an expression: what is around it asks for
 	// the subquery's value only where the condition is true. For the other
-	// rows nothing is computed, and what is added is NULL.
+	// rows nothing is computed, and what is added is any value.
 	When expr.Expr
 }
 
