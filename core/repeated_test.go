@@ -111,7 +111,7 @@ func TestRegisteredParameters(t *testing.T) {
 		}
 		d.fails("ann", text, dberr.TypeMismatch, "", sqltype.NewText("x"))
 		d.fails("ann", text, dberr.TypeMismatch, "", sqltype.NewBool(true))
-		d.fails("ann", text, dberr.ParameterMismatch, "1 parameters, but 0")
+		d.fails("ann", text, dberr.ParameterMismatch, "expected 1, got 0")
 		d.fails("ann", text, dberr.ParameterMismatch, "", sqltype.NewBigInt(1), sqltype.NewBigInt(2))
 	}
 	if in := d.session(who("ann")).state.Info(); in.Misses != 1 || in.Hits < 10 {

@@ -82,7 +82,7 @@ func (c *compiled) with(req Request, literals []plancache.Literal) (*Prepared, e
 	}
 	want := len(c.paramTypes) - c.literals
 	if want != len(req.Params) {
-		return nil, dberr.Newf(dberr.ParameterMismatch, "parameter mismatch: the statement has %d parameters, but %d values were given", want, len(req.Params))
+		return nil, dberr.Newf(dberr.ParameterMismatch, "parameter mismatch: expected %d, got %d", want, len(req.Params))
 	}
 	if c.literals == 0 && c.fit(req.Params) {
 		return &Prepared{c: c, params: req.Params}, nil

@@ -191,6 +191,8 @@ func TestSettingsOfASession(t *testing.T) {
 		{`\continue`, "", "ERROR: no stream is running; SUBSCRIBE TO t; starts one\n"},
 		{`\config save-all`, "", "ERROR: \\config does not know \"save-all\"; it takes save-token or nothing\n"},
 		{`\config save-token`, "", "ERROR: this session has no token to save\n"},
+		{`\du`, "", "ERROR: there is no command \\du; SELECT * FROM system.users lists the users (\\help lists all)\n"},
+		{".tables\n;", "", "ERROR: there is no command .tables; commands begin with a backslash, as in \\dt (\\help lists all)\n"},
 		{`\hepl`, "", "ERROR: there is no command \\hepl; did you mean \\help? (\\help lists all)\n"},
 	} {
 		out, errw, err := d.run(tc.command)

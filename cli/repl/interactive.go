@@ -83,13 +83,11 @@ func (a *App) Interactive(ctx context.Context) error {
 
 // typed runs what was entered at the prompt.
 func (a *App) typed(ctx context.Context, line string) error {
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "":
-		return nil
-	case "quit", "exit":
+	if leaves(line) {
 		return errQuit
-	case "help":
-		line = `\help`
+	}
+	if command := wordCommand(line); command != "" {
+		line = command
 	}
 	stmts, rest, at := Split(line, 1)
 	if strings.TrimSpace(rest) != "" {

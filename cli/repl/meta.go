@@ -82,12 +82,31 @@ func (a *App) meta(ctx context.Context, text string) error {
 	cmd := findCommand(name)
 	if cmd == nil {
 		hint := ""
-		if s := nearest(name); s != "" {
+		if s := psql[name]; s != "" {
+			hint = "; " + s
+		} else if s := nearest(name); s != "" {
 			hint = "; did you mean " + s + "?"
 		}
 		return fmt.Errorf("there is no command %s%s (\\help lists all)", name, hint)
 	}
 	return cmd.run(a, ctx, fields(rest), rest)
+}
+
+// psql says what does here what a command of psql's does there.
+var psql = map[string]string{
+	`\conninfo`: `\config shows the connection`,
+	`\di`:       "there are no indexes beside primary keys, which \\d TABLE shows",
+	`\dv`:       `\dt lists views too`,
+	`\dtv`:      `\dt lists views too`,
+	`\df`:       "SELECT * FROM information_schema.routines lists the functions",
+	`\du`:       "SELECT * FROM system.users lists the users",
+	`\dg`:       "SELECT * FROM system.users lists the users",
+	`\dx`:       "there are no extensions: the functions are built in",
+	`\e`:        "Up brings a statement back, with all its lines, to be edited",
+	`\s`:        `\history shows what was typed`,
+	`\g`:        "end the statement with a semicolon",
+	`\pset`:     `\format and \x set the form of results`,
+	`\password`: "users have no passwords here: tokens and API keys let them in",
 }
 
 func findCommand(name string) *command {

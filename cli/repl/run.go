@@ -148,6 +148,8 @@ func (a *App) do(ctx context.Context, s Statement, name string) error {
 	switch word := firstWords(text, 1); {
 	case s.Meta:
 		err = a.meta(ictx, text)
+	case strings.HasPrefix(text, "."):
+		err = fmt.Errorf(`there is no command %s; commands begin with a backslash, as in \dt (\help lists all)`, strings.Fields(text)[0])
 	case len(word) == 1 && word[0] == "SUBSCRIBE":
 		err = a.subscribe(ictx, text)
 	default:

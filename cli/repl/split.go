@@ -158,15 +158,38 @@ func identByte(b byte) bool {
 // isComplete tells whether a typed text needs no further line.
 func isComplete(text string) bool {
 	t := strings.TrimSpace(text)
-	if t == "" || t[0] == '\\' {
-		return true
-	}
-	switch strings.ToLower(t) {
-	case "quit", "exit", "help":
+	if t == "" || t[0] == '\\' || t[0] == '.' || wordCommand(t) != "" || leaves(t) {
 		return true
 	}
 	_, rest, _ := Split(text, 1)
 	return strings.TrimSpace(rest) == ""
+}
+
+// wordCommand is the command that a text means which is a plain word, "" for
+// any other text.
+func wordCommand(text string) string {
+	switch strings.ToLower(strings.TrimRight(strings.TrimSpace(text), "; ")) {
+	case "quit", "exit":
+		return `\quit`
+	case "help", "?":
+		return `\help`
+	}
+	return ""
+}
+
+// leaves tells whether the last line of an unfinished statement says to leave.
+// The words without a backslash could be names there.
+func leaves(text string) bool {
+	text = strings.TrimSpace(text)
+	end := strings.LastIndexByte(text, '\n')
+	if end < 0 {
+		return false
+	}
+	if last := strings.TrimSpace(text[end:]); last != `\q` && last != `\quit` {
+		return false
+	}
+	_, rest, _ := Split(text[:end]+"\n;", 1)
+	return rest == "" // else the line lies in a quoted text
 }
 
 // substitute puts variables into a statement: :name as it is, :'name' as a

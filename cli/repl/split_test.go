@@ -118,9 +118,15 @@ func TestIsComplete(t *testing.T) {
 	for in, want := range map[string]bool{
 		"": true, "SELECT 1": false, "SELECT 1;": true, `\d t`: true, "SELECT ';": false, "quit": true,
 		"SELECT 1; SELECT 2": false, "SELECT 1; -- done": true,
+		"exit;": true, "HELP": true, "?": true, ".tables": true, "SELECT 1\n\\q": true, "SELECT\nquit": false, "SELECT '\n\\q": false,
 	} {
 		if got := isComplete(in); got != want {
 			t.Errorf("%q: %v", in, got)
+		}
+	}
+	for in, want := range map[string]string{"Quit;": `\quit`, "exit": `\quit`, "help ;": `\help`, "?": `\help`, "SELECT 1": "", "": ""} {
+		if got := wordCommand(in); got != want {
+			t.Errorf("%q means %q, want %q", in, got, want)
 		}
 	}
 }

@@ -115,7 +115,8 @@ func (s *Snapshot) History(ns ident.NamespaceID, name ident.TableName) ([]Versio
 		if _, isView := n.views[name]; isView {
 			return nil, dberr.Newf(dberr.TableNotFound, "%s.%s is a view, not a table", ns, name).WithState("42809")
 		}
-		return nil, dberr.Newf(dberr.TableNotFound, "table %s.%s does not exist", ns, name)
+		return nil, dberr.Newf(dberr.TableNotFound, "table %s.%s does not exist", ns, name).
+			WithHint("SHOW TABLES IN %s lists the tables.", ns)
 	}
 	return v, nil
 }

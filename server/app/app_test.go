@@ -182,6 +182,19 @@ func TestDataDirectoryInUse(t *testing.T) {
 	}
 }
 
+func TestDataDirectoryThatCannotBe(t *testing.T) {
+	c := testConfig(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Data.Dir = filepath.Join(file, "data")
+	err := New(c, quiet()).Start(t.Context())
+	if !errors.Is(err, ErrData) || !strings.Contains(err.Error(), "KALAMDB_DATA_DIR") {
+		t.Fatal(err)
+	}
+}
+
 func TestBadTLSFiles(t *testing.T) {
 	c := testConfig(t)
 	c.Server.TLSCert, c.Server.TLSKey = "no.pem", "no.key"

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/buildinfo"
@@ -103,7 +105,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	secret, err := auth.Secret(s.cfg.Auth, s.cfg.Data.Dir)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrData, err)
+		return dataError(err)
 	}
 	s.auth, err = auth.New(auth.Options{
 		Auth: s.cfg.Auth, Secret: secret, AllowedOrigins: s.cfg.Server.AllowedOrigins, TrustedProxies: s.cfg.Server.TrustedProxies,
@@ -143,7 +145,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		s.served <- s.http.Serve(s.listener)
 	}()
 	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
-		return fmt.Errorf("%w: %w", ErrData, err)
+		return dataError(err)
 	}
 	if s.probe, err = inlet.Start(s.engine.Delayed); err != nil {
 		s.log.Warn("requests that wait to be read cannot be noticed", "error", err)
@@ -277,4 +279,12 @@ func (s *Server) closeAll(ctx context.Context, until time.Time) error {
 		errs = append(errs, s.pprof.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// dataError says of a folder that cannot be used how to name another one.
+func dataError(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%w: %w; name a folder that may be written: KALAMDB_DATA_DIR=/path, or data.dir in config.toml", ErrData, err)
+	}
+	return fmt.Errorf("%w: %w", ErrData, err)
 }

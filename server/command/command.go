@@ -85,12 +85,14 @@ func (c *commands) app() *cli.App {
 		Usage: "a SQL-first realtime database: SQL over HTTP, live queries over WebSocket",
 		Description: "Without a command it serves. The configuration is config.toml in the working directory or the file\n" +
 			"of --config; environment variables KALAMDB_<SECTION>_<KEY> win over it.",
-		HideVersion: true, HideHelpCommand: true,
-		Writer: c.env.Stdout, ErrWriter: c.env.Stderr,
+		HideVersion: true,
+		Writer:      c.env.Stdout, ErrWriter: c.env.Stderr,
 		// Run decides about the exit code.
 		ExitErrHandler: func(*cli.Context, error) {},
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return &exitError{ExitUsage, err} },
-		Flags:          []cli.Flag{file, &cli.BoolFlag{Name: "version", Usage: "print the version"}},
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return &exitError{ExitUsage, fmt.Errorf("%w; kalamdb-server --help lists the options", err)}
+		},
+		Flags: []cli.Flag{file, &cli.BoolFlag{Name: "version", Usage: "print the version"}},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Bool("version") {
 				return c.version(ctx)
@@ -127,6 +129,7 @@ func (c *commands) app() *cli.App {
 	}
 	for _, command := range app.Commands { // people write it behind the command as well
 		command.Flags = append(command.Flags, file)
+		command.HideHelpCommand = true
 	}
 	return app
 }
@@ -151,7 +154,7 @@ func (c *commands) version(*cli.Context) error {
 
 func (c *commands) load(ctx *cli.Context) (*config.Loaded, error) {
 	if ctx.Args().Present() {
-		return nil, &exitError{ExitUsage, fmt.Errorf("there is no command %q; kalamdb-server --help lists them", ctx.Args().First())}
+		return nil, &exitError{ExitUsage, fmt.Errorf("there is no command %q; without one the server runs, and kalamdb-server --help lists the others", ctx.Args().First())}
 	}
 	loaded, err := config.Load(config.Options{File: file(ctx)})
 	if err != nil {

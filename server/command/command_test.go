@@ -40,7 +40,12 @@ func TestVersionAndHelp(t *testing.T) {
 			t.Error(way, code, out)
 		}
 	}
-	if code, out, _ := run(t, "--help"); code != ExitOK || !strings.Contains(out, "token") || !strings.Contains(out, "--config") {
+	for _, way := range []string{"--help", "-h", "help"} {
+		if code, out, _ := run(t, way); code != ExitOK || !strings.Contains(out, "token") || !strings.Contains(out, "--config") {
+			t.Error(way, code, out)
+		}
+	}
+	if code, out, _ := run(t, "help", "token"); code != ExitOK || !strings.Contains(out, "--ttl") {
 		t.Error(code, out)
 	}
 }
@@ -55,8 +60,9 @@ func TestUsageErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--nonsense"}, "nonsense"},
-		{[]string{"nonsense"}, `there is no command "nonsense"`},
+		{[]string{"--nonsense"}, "-nonsense; kalamdb-server --help lists"},
+		{[]string{"help", "nonsense"}, "nonsense"},
+		{[]string{"nonsense"}, `there is no command "nonsense"; without one the server runs`},
 		{[]string{"token"}, "user"},
 		{[]string{"token", "--user", ""}, "--user"},
 		{[]string{"token", "--user", "u", "--role", "root"}, "unknown role"},

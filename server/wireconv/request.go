@@ -38,7 +38,7 @@ func ReadRequest(body []byte) (Request, error) {
 	}
 	if strings.TrimSpace(req.SQL) == "" {
 		return Request{}, dberr.New(dberr.InvalidSQL, "The request has no statement.").
-			WithHint(`Send a body such as {"sql": "SELECT 1"}.`)
+			WithHint("%s", bodyHint)
 	}
 	return req, nil
 }
@@ -66,6 +66,8 @@ func decodeRequest(body []byte) (req Request, err error) {
 	return req, err
 }
 
+const bodyHint = `Send a body such as {"sql": "SELECT 1"}.`
+
 // invalidJSON says what is wrong with a body without showing Go's names.
 func invalidJSON(err error) error {
 	var wrongType *json.UnmarshalTypeError
@@ -76,7 +78,7 @@ func invalidJSON(err error) error {
 	case errors.As(err, &wrongType):
 		return dberr.Newf(dberr.InvalidJSON, "The request's body is a JSON %s, not an object.", wrongType.Value)
 	case errors.As(err, &syntax):
-		return dberr.Newf(dberr.InvalidJSON, "The request's body is not valid JSON: %v at byte %d.", syntax, syntax.Offset)
+		return dberr.Newf(dberr.InvalidJSON, "The request's body is not valid JSON: %v at byte %d.", syntax, syntax.Offset).WithHint("%s", bodyHint)
 	}
 	return dberr.New(dberr.InvalidJSON, "The request's body is not valid JSON.").Wrap(err)
 }

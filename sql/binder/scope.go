@@ -2,6 +2,7 @@ package binder
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
@@ -161,7 +162,11 @@ func (b *binder) notFound(sc *scope, ref *ast.ColumnRef) error {
 	for s := sc; s != nil; s = s.parent {
 		cols = append(cols, s.cols...)
 	}
-	return b.errorf(ref, dberr.ColumnNotFound, "column %q does not exist", ref.Name).WithHint("%s", columnsHint(cols, ref.Name))
+	hint := columnsHint(cols, ref.Name)
+	if ref.Known() && ref.Offset() < len(b.text) && strings.HasPrefix(b.text[ref.Offset():], `"`) { // MySQL and SQLite would take it for a text
+		hint += " A text is written in single quotes: 'text'."
+	}
+	return b.errorf(ref, dberr.ColumnNotFound, "column %q does not exist", ref.Name).WithHint("%s", hint)
 }
 
 // columnsHint lists what there is instead.

@@ -90,6 +90,9 @@ func notFound(name string, args []sqltype.Type, fs []*Function) error {
 	}
 	e := dberr.Newf(dberr.FunctionNotFound, "function %s does not exist", callText(name, args))
 	if len(fs) == 0 {
+		if ours := elsewhere[name]; ours != "" {
+			return e.WithHint("Use %s.", ours)
+		}
 		if near := nearest(name); near != "" {
 			return e.WithHint("Did you mean %s?", near)
 		}

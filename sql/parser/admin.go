@@ -1,6 +1,10 @@
 package parser
 
-import "github.com/kalamdb/kalamdb/sql/ast"
+import (
+	"strings"
+
+	"github.com/kalamdb/kalamdb/sql/ast"
+)
 
 func (p *Parser) use() ast.Statement {
 	s := &ast.UseNamespace{Pos: p.pos()}
@@ -54,13 +58,41 @@ func (p *Parser) show() ast.Statement {
 			p.failNear("Did you mean SHOW " + w + "?")
 			return s
 		}
-		p.unsupported(p.pos(), "SHOW knows NAMESPACES, TABLES, STORAGES, TABLE STATS, COLUMNS FROM and BACKUP; more is in the tables of the system namespace.",
-			"SHOW %s is not supported.", p.text())
+		hint, ok := showElsewhere[strings.ToLower(p.text())]
+		if !ok {
+			hint = "SHOW knows NAMESPACES, TABLES, STORAGES, TABLE STATS, COLUMNS FROM and BACKUP; more is in the tables of the system namespace."
+		}
+		p.unsupported(p.pos(), hint, "SHOW %s is not supported.", p.text())
 	default:
 		p.unexpected()
 	}
 	return s
 }
+
+// showElsewhere says where to look for what other databases show.
+var showElsewhere = map[string]string{
+	"databases":      "Use SHOW NAMESPACES.",
+	"create":         "DESCRIBE shows a table's columns and properties.",
+	"fields":         "Use SHOW COLUMNS FROM, or DESCRIBE.",
+	"index":          hintNoIndex,
+	"indexes":        hintNoIndex,
+	"keys":           hintNoIndex,
+	"processlist":    hintWhoIsThere,
+	"sessions":       hintWhoIsThere,
+	"users":          "SELECT * FROM system.users.",
+	"jobs":           "SELECT * FROM system.jobs.",
+	"views":          "SHOW TABLES lists views too.",
+	"variables":      hintSettings,
+	"status":         "GET /metrics has the server's counters, GET /v1/health its state.",
+	"all":            hintSettings,
+	"search_path":    "SELECT current_schema() tells the current namespace, USE selects one.",
+	"server_version": "SELECT version().",
+}
+
+const (
+	hintWhoIsThere = "The tables system.sessions, system.live_queries and system.jobs tell who is there and what runs."
+	hintSettings   = "`kalamdb-server config` prints the settings in effect and where each comes from."
+)
 
 var showWords = []string{"NAMESPACES", "TABLES", "STORAGES", "STATS", "BACKUP", "COLUMNS"}
 

@@ -163,6 +163,9 @@ func (p *Parser) update(pos ast.Pos, with *ast.With) *ast.Update {
 	p.acceptKw(kwOnly)
 	s.Table = p.tableName()
 	s.Alias = p.dmlAlias()
+	if p.is(Comma) {
+		p.failNear(hintFromTo)
+	}
 	p.expectKw(kwSet)
 	s.Set = p.assignments()
 	if p.acceptKw(kwFrom) {

@@ -58,6 +58,9 @@ func (p *Parser) hint(want Keyword) string {
 			return "Did you mean " + keywords[want].upper + "?"
 		}
 	}
+	if h := p.foreignHint(); h != "" {
+		return h
+	}
 	for _, t := range [2]Token{p.tok, p.prev} {
 		if t.Kind != Word || t.Keyword != kwNone || t.End == 0 {
 			continue
@@ -77,7 +80,7 @@ func (p *Parser) leadingHint() string {
 	if w := nearest(p.text(), leadingWords); w != "" {
 		return "Did you mean " + w + "?"
 	}
-	return ""
+	return p.foreignHint()
 }
 
 var leadingWords = []string{

@@ -68,7 +68,8 @@ type refusal struct {
 }
 
 const (
-	hintAtomic   = "Every statement commits on its own, wholly or not at all."
+	hintAtomic   = "Every statement commits on its own, wholly or not at all; one with WITH can hold several changes."
+	hintUnique   = "The primary key is unique; it may have several columns: PRIMARY KEY (a, b)."
 	hintSet      = "Settings are part of the request or of the server's configuration. USE selects a namespace."
 	hintPrepare  = "Send the statement with parameters; plans are cached by themselves."
 	hintRoles    = "Roles come from the token; ACCESS of a shared table says who may use it."
@@ -110,14 +111,14 @@ var refused = map[Keyword]refusal{
 	kwMerge:        {"MERGE is not supported.", hintMerge},
 	kwCall:         {"CALL is not supported.", hintRoutines},
 	kwDo:           {"DO is not supported.", hintRoutines},
-	kwComment:      {"COMMENT is not supported.", ""},
+	kwComment:      {"COMMENT is not supported.", "A comment in a script, -- like this, is skipped."},
 	kwIndex:        {"Indexes are not supported.", "Rows are found by primary key; other columns by the statistics of their segments."},
-	kwUnique:       {"Unique indexes are not supported.", "The primary key is unique."},
+	kwUnique:       {"Unique indexes are not supported.", hintUnique},
 	kwSequence:     {"Sequences are not supported.", "DEFAULT SNOWFLAKE_ID() gives growing unique numbers."},
 	kwFunction:     {"User-defined functions are not supported.", hintRoutines},
 	kwTrigger:      {"Triggers are not supported.", hintNotify},
-	kwType:         {"User-defined types are not supported.", ""},
-	kwDatabase:     {"There are no databases beside namespaces.", "Use NAMESPACE."},
+	kwType:         {"User-defined types are not supported.", "Use TEXT for one of a list of words, JSON for what has parts."},
+	kwDatabase:     {"There are no databases beside namespaces.", "Use CREATE NAMESPACE, DROP NAMESPACE, or USE."},
 	kwTemp:         {"Temporary tables are not supported.", "A STREAM table keeps rows in memory for its TTL."},
 	kwTemporary:    {"Temporary tables are not supported.", "A STREAM table keeps rows in memory for its TTL."},
 	kwUnlogged:     {"Unlogged tables are not supported.", "A STREAM table keeps rows in memory for its TTL."},

@@ -101,7 +101,7 @@ func (p *Parser) refuseConstraint() bool {
 	pos := p.pos()
 	switch p.tok.Keyword {
 	case kwUnique:
-		p.unsupported(pos, "The primary key is unique.", "UNIQUE constraints are not supported.")
+		p.unsupported(pos, hintUnique, "UNIQUE constraints are not supported.")
 	case kwCheck:
 		p.unsupported(pos, "Check the values before they are written.", "CHECK constraints are not supported.")
 	case kwReferences, kwForeign:
@@ -409,7 +409,7 @@ func (p *Parser) alterAction() ast.AlterAction {
 	case p.acceptKw(kwRename):
 		switch {
 		case p.isKw(kwTo):
-			p.unsupported(p.pos(), "", "Renaming a table is not supported.")
+			p.unsupported(p.pos(), hintNewTable, "Renaming a table is not supported.")
 			return nil
 		case p.isKw(kwConstraint):
 			p.unsupported(p.pos(), "", "Renaming a constraint is not supported.")
@@ -424,7 +424,7 @@ func (p *Parser) alterAction() ast.AlterAction {
 		p.next()
 		return &ast.SetOptions{Pos: pos, Options: p.tableOptionList()}
 	case p.isKw(kwAlter):
-		p.unsupported(pos, "Add a new column, copy the values with UPDATE, and drop the old one.", "Changing a column's type or default is not supported.")
+		p.unsupported(pos, hintNewColumn, "Changing a column's type or default is not supported.")
 		return nil
 	}
 	p.unexpected()

@@ -59,7 +59,7 @@ func (p *Parser) typeName() ast.TypeName {
 // where nothing else may stand there.
 func (p *Parser) noUnsigned(t *ast.TypeName) {
 	if p.acceptWord("unsigned") {
-		p.unsupported(t.Pos, "Use a wider type, such as BIGINT or DECIMAL.", "Unsigned types are not supported.")
+		p.unsupported(t.Pos, hintUnsigned, "Unsigned types are not supported.")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 func commands() []*cli.Command {
-	return []*cli.Command{
+	list := []*cli.Command{
 		{Name: "version", Usage: "show the version", Action: printVersion},
 		{Name: "ping", Usage: "measure how long the server takes to answer", Action: ping, OnUsageError: usageError,
 			Flags: []cli.Flag{&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Value: 4, Usage: "ask `N` times"}}},
@@ -23,12 +23,16 @@ func commands() []*cli.Command {
 		{Name: "bench", Usage: "put a small load on the server and show its latency", Action: bench, OnUsageError: usageError,
 			Flags: []cli.Flag{
 				&cli.IntFlag{Name: "clients", Value: 8, Usage: "use `N` clients at once"},
-				&cli.DurationFlag{Name: "duration", Value: 10 * time.Second, Usage: "run for so `LONG`"},
+				&cli.DurationFlag{Name: "duration", Value: 10 * time.Second, Usage: "run for `LONG`"},
 				&cli.StringFlag{Name: "sql", Value: "SELECT 1", Usage: "run this `STATEMENT`"},
 			}},
 		{Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish|powershell", Action: completion},
 		{Name: "man", Usage: "print the manual page", Action: man},
 	}
+	for _, command := range list {
+		command.HideHelpCommand = true
+	}
+	return list
 }
 
 func printVersion(*cli.Context) error {

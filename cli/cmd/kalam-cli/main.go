@@ -44,7 +44,6 @@ func newApp() *cli.App {
 		"Settings are taken from flags, else from KALAM_HOST, KALAM_USER, KALAM_TOKEN, KALAM_APIKEY,\n" +
 		"KALAM_NAMESPACE, KALAM_TIMEOUT and KALAM_THEME, else from the profile, else from ~/.kalam/config.toml."
 	app.HideVersion = true
-	app.HideHelpCommand = true
 	app.DisableSliceFlagSeparator = true // SQL is full of commas
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.Flags = append(connectionFlags(), scriptFlags()...)
@@ -75,7 +74,7 @@ func connectionFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "token-stdin", DisableDefaultText: true, Usage: "read the token from the first line of the standard input"},
 		&cli.StringFlag{Name: "apikey", Usage: "authenticate with an API `KEY`"},
 		&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "look unqualified tables up in `NS`"},
-		&cli.StringFlag{Name: "timeout", Usage: "wait at most so `LONG` for an answer to begin, as in 30s"},
+		&cli.StringFlag{Name: "timeout", Usage: "wait at most `LONG` for an answer to begin, as in 30s"},
 		&cli.StringFlag{Name: "profile", Usage: "use the connection `NAME` of the configuration file"},
 	}
 }
