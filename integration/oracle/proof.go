@@ -25,7 +25,8 @@ const (
 	// does not need. Whichever value stands in its place, that side gives the
 	// other's answer; PostgreSQL's manual says in 4.2.14 that what need not be
 	// evaluated may be left out or not. KalamDB must not fail so under CASE,
-	// coalesce and FILTER, which do say what is evaluated.
+	// coalesce, FILTER, AND and OR, of which the first three do say what is
+	// evaluated, and PostgreSQL keeps the order of the others' operands.
 	notNeeded     = "proven: PostgreSQL fails at a value that the answer does not need"
 	oursNotNeeded = "proven: KalamDB fails at a value that the answer does not need"
 	// unstable: the floating point numbers that differ are noise: PostgreSQL's

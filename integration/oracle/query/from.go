@@ -185,6 +185,9 @@ const mostLarge = 2
 // none.
 func (g *Generator) subquery(t Type, s *scope, depth int) *Node {
 	depth = min(depth, 2)
+	if !g.schema.dialect.portable && t != JSON && g.chance(30) {
+		return g.asked(t, s, depth)
+	}
 	if t == Bool {
 		switch g.r.IntN(5) {
 		case 0:

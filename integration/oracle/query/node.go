@@ -245,9 +245,9 @@ func (n *Node) Without(visit func() bool) {
 // Instead calls visit once for every expression of the tree, the inner ones
 // first: put writes another value of the expression's type in its place, and
 // tells whether there is a next one. The tree is whole again when it returns.
-// It ends early when visit gives false. What stands under CASE, coalesce or
-// FILTER is left out when only what is free is asked for: there SQL says what is
-// computed.
+// It ends early when visit gives false. What stands under CASE, coalesce,
+// FILTER, AND or OR is left out when only what is free is asked for: they say
+// what is computed.
 func (n *Node) Instead(free bool, visit func(put func() bool) bool) {
 	var nodes []*Node
 	var collect func(k *Node)
@@ -290,8 +290,10 @@ func (n *Node) guards() bool {
 	for _, p := range n.Parts {
 		switch p := p.(type) {
 		case string:
-			if strings.Contains(p, "CASE") || strings.Contains(p, "coalesce(") || strings.Contains(p, "FILTER (") {
-				return true
+			for _, word := range []string{"CASE", "coalesce(", "FILTER (", " AND ", " OR "} {
+				if strings.Contains(p, word) {
+					return true
+				}
 			}
 		case *Node:
 			if len(p.Parts) > 0 && !p.hidden && p.Parts[0] == " FILTER (WHERE " {

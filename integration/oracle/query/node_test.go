@@ -42,6 +42,7 @@ func TestInsteadLeavesOutWhatIsGuarded(t *testing.T) {
 	n := text("SELECT ",
 		expression(Int4, "CASE WHEN ", expression(Bool, "b"), " THEN ", expression(Int4, "1 / k"), " END"), ", ",
 		expression(Int4, "sum(", expression(Int4, "2 / k"), ")", optional(" FILTER (WHERE ", expression(Bool, "c"), ")")), ", ",
+		expression(Bool, expression(Bool, "b"), " OR ", expression(Bool, "4 / k IN (SELECT 1)")), ", ",
 		expression(Int4, "3 / k"))
 	var tried []string
 	n.Instead(true, func(put func() bool) bool {
@@ -53,7 +54,8 @@ func TestInsteadLeavesOutWhatIsGuarded(t *testing.T) {
 	free := false
 	for _, sql := range tried {
 		caseStays, sumStays := strings.Contains(sql, "CASE"), strings.Contains(sql, "sum(")
-		if caseStays && !strings.Contains(sql, "CASE WHEN b THEN 1 / k END") || sumStays && !strings.Contains(sql, "sum(2 / k) FILTER (WHERE c)") {
+		orStays := strings.Contains(sql, " OR ")
+		if orStays && !strings.Contains(sql, "b OR 4 / k IN (SELECT 1)") || caseStays && !strings.Contains(sql, "CASE WHEN b THEN 1 / k END") || sumStays && !strings.Contains(sql, "sum(2 / k) FILTER (WHERE c)") {
 			t.Errorf("%q was tried", sql)
 		}
 		free = free || !strings.Contains(sql, "3 / k")
