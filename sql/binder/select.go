@@ -85,7 +85,7 @@ func (b *binder) selectQuery(s *ast.Select, q *ast.Query, outer *scope) (*result
 
 	node := sc.node
 	rw := rewrite(func(e expr.Expr) (expr.Expr, error) { return e, nil })
-	if g.given || len(st.aggs) > 0 || having != nil {
+	if g.given || len(st.aggs) > 0 || len(st.grouping) > 0 || having != nil {
 		if node, rw, err = b.group(s, sc, g); err != nil {
 			return nil, err
 		}
@@ -356,27 +356,29 @@ func (b *binder) star(s *ast.Star, sc *scope) ([]item, error) {
 
 // outputName is the name that PostgreSQL gives a column without an alias.
 func outputName(e ast.Expr) string {
-	if n := nameOf(e); n != "" {
+	if n, _ := nameOf(e); n != "" {
 		return n
 	}
 	return "?column?"
 }
 
-func nameOf(e ast.Expr) string {
+// nameOf is the name of an expression. One that is only a type's or a CASE's
+// gives way to that of a cast or a CASE around it.
+func nameOf(e ast.Expr) (name string, strong bool) {
 	switch e := e.(type) {
 	case *ast.ColumnRef:
-		return e.Name
+		return e.Name, true
 	case *ast.FieldExpr:
-		return e.Name
+		return e.Name, true
 	case *ast.FuncCall:
-		return e.Name
+		return e.Name, true
 	case *ast.CastExpr:
-		if n := nameOf(e.X); n != "" {
-			return n
+		if n, strong := nameOf(e.X); strong {
+			return n, true
 		}
-		return typeLabel(e.Type)
+		return typeLabel(e.Type), false
 	case *ast.TypedLit:
-		return typeLabel(e.Type)
+		return typeLabel(e.Type), false
 	case *ast.CollateExpr:
 		return nameOf(e.X)
 	case *ast.IndexExpr:
@@ -384,31 +386,30 @@ func nameOf(e ast.Expr) string {
 	case *ast.SliceExpr:
 		return nameOf(e.X)
 	case *ast.AtTimeZoneExpr:
-		return "timezone"
+		return "timezone", true
 	case *ast.CaseExpr:
-		if e.Else != nil {
-			if n := nameOf(e.Else); n != "" {
-				return n
-			}
+		if n, strong := nameOf(e.Else); strong {
+			return n, true
 		}
-		return "case"
+		return "case", false
 	case *ast.ExistsExpr:
-		return "exists"
+		return "exists", true
 	case *ast.ArrayExpr, *ast.ArraySubqueryExpr:
-		return "array"
+		return "array", true
 	case *ast.RowExpr:
-		return "row"
+		return "row", true
 	case *ast.SubqueryExpr:
 		if s, ok := e.Query.Body.(*ast.Select); ok && len(s.Items) == 1 {
 			if s.Items[0].Alias != "" {
-				return s.Items[0].Alias
+				return s.Items[0].Alias, true
 			}
-			return nameOf(s.Items[0].X)
+			n, _ := nameOf(s.Items[0].X)
+			return n, n != ""
 		}
 	case *ast.BoolLit:
-		return "bool"
+		return "bool", false
 	}
-	return ""
+	return "", false
 }
 
 func typeLabel(t ast.TypeName) string {

@@ -65,6 +65,10 @@ func init() {
 	aggregate("percentile_cont(double, double) double", fraction+", interpolating between two.", percentile(interpolateFloat), ordered)
 	aggregate("percentile_cont(double, interval) interval", fraction+", interpolating between two.", percentile(interpolateInterval), ordered)
 	aggregate("percentile_disc(double, anyelement) anyelement", fraction+", taking one of them.", percentile(nil), ordered)
+	fractions := "Gives for each of several fractions the value below which it of the ordered values lies"
+	aggregate("percentile_cont(double[], double) double[]", fractions+", interpolating between two.", percentile(interpolateFloat), ordered)
+	aggregate("percentile_cont(double[], interval) interval[]", fractions+", interpolating between two.", percentile(interpolateInterval), ordered)
+	aggregate("percentile_disc(double[], anyelement) anyarray", fractions+", taking one of them.", percentile(nil), ordered)
 	aggregate("mode(anyelement) anyelement", "Gives the value that is there most often.", func(AggSpec) AggState { return modeAgg() }, ordered)
 	aggregate("median(double) double", "Gives the middle one of the values.", func(s AggSpec) AggState {
 		return listAgg(keepNumber, func(l *valueList) (sqltype.Value, error) {
@@ -235,20 +239,38 @@ func interpolateInterval(a, b sqltype.Value, f float64) (sqltype.Value, error) {
 func percentile(between interpolate) func(AggSpec) AggState {
 	return func(spec AggSpec) AggState {
 		return listAgg(func(l *valueList, a []sqltype.Value) (sqltype.Value, error) {
-			l.arg = a[0]
+			if len(l.values) == 0 {
+				l.arg = a[0].Clone()
+			}
 			if a[1].IsNull() {
 				return sqltype.Value{}, errSkip
 			}
 			return a[1].Clone(), nil
 		}, func(l *valueList) (sqltype.Value, error) {
-			if l.arg.IsNull() {
-				return sqltype.NullOf(spec.Result.Kind), nil
+			at := func(p sqltype.Value) (sqltype.Value, error) {
+				if p.IsNull() {
+					return p, nil
+				}
+				if p, err := checkFraction(p); err != nil {
+					return p, err
+				}
+				return percentileOf(l, p.Float(), spec.Descending, between)
 			}
-			p, err := checkFraction(l.arg)
-			if err != nil {
-				return p, err
+			if l.arg.Kind() != sqltype.Array || l.arg.IsNull() {
+				v, err := at(l.arg)
+				if v.IsNull() {
+					v = sqltype.NullOf(spec.Result.Kind)
+				}
+				return v, err
 			}
-			return percentileOf(l, p.Float(), spec.Descending, between)
+			out := make([]sqltype.Value, len(l.arg.List()))
+			for i, p := range l.arg.List() {
+				var err error
+				if out[i], err = at(p); err != nil {
+					return sqltype.Value{}, err
+				}
+			}
+			return sqltype.NewArray(out), nil
 		}, spec.Result.Kind)
 	}
 }

@@ -145,6 +145,7 @@ func TestAggregateParts(t *testing.T) {
 		sqltype.Bytes:    func() string { return "b" },
 		sqltype.Boolean:  func() string { return strconv.FormatBool(r.IntN(2) == 0) },
 		sqltype.Interval: func() string { return strconv.Itoa(r.IntN(9)) + " hours" },
+		sqltype.Array:    func() string { return "{0.25,0.5}" }, // of fractions
 	}
 	for _, f := range builtin.Functions() {
 		if f.Kind != builtin.Aggregate {
@@ -168,6 +169,9 @@ func TestAggregateParts(t *testing.T) {
 					}
 					if (f.Ordered || f.Name == "approx_percentile_cont") && typ.Kind == sqltype.Double && (i == 0) == f.Ordered && len(f.Args) == 2 {
 						texts[k] = "0.25"
+					}
+					if typ.Kind == sqltype.Array {
+						texts[k] = args[typ.Kind]()
 					}
 				}
 				cols = append(cols, column(t, typ, texts...))
