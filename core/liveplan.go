@@ -12,7 +12,6 @@ import (
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
-	"github.com/kalamdb/kalamdb/commons/sysname"
 	"github.com/kalamdb/kalamdb/live"
 	"github.com/kalamdb/kalamdb/live/filter"
 	"github.com/kalamdb/kalamdb/sql"
@@ -36,7 +35,7 @@ type liveOrigin struct {
 func livePlan(o *liveOrigin, q *ast.Query) *live.Plan {
 	p := o.plan
 	out := &live.Plan{
-		Table: p.Table, FilterKey: p.FilterKey, ProjectionKey: p.ProjectionKey, NamesDeleted: names(q, sysname.Deleted),
+		Table: p.Table, FilterKey: p.FilterKey, ProjectionKey: p.ProjectionKey, ShowsDeleted: p.ShowsDeleted(),
 		Equal:   equalities(p.Table, q, o.ns, o.params),
 		Columns: make([]live.Column, 0, len(p.Columns)+live.SystemColumns),
 		NewEval: func() filter.Evaluator { return p.NewEval() },

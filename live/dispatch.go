@@ -7,6 +7,7 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/live/filter"
 )
 
 // A message has at most maxBatchRows rows and, unless it has one row only,
@@ -73,11 +74,7 @@ func (d *dispatcher) part(t *topic, run []entry) {
 	for i := range run {
 		e := run[i].event
 		d.event, d.width = e, -1
-		before := e.Old
-		if e.Op == change.Insert {
-			before = nil
-		}
-		t.index.Visit(before, e.New, d.visit)
+		t.index.Visit(e.Old, e.New, d.visit)
 	}
 	for i, p := range d.opened {
 		d.flush(p)
@@ -116,7 +113,7 @@ func (d *dispatcher) scan(width int) {
 	d.afterBuf = fill(d.afterBuf, e.New, width, e.Seq, sqltype.NewInt(sqltype.Timestamp, e.Time.UnixMicro()), e.Op == change.Delete)
 	d.after = d.afterBuf
 	d.before = nil
-	if e.Op == change.Insert {
+	if e.Op == change.Insert && e.Old == nil {
 		return
 	}
 	old := e.Old
@@ -127,7 +124,7 @@ func (d *dispatcher) scan(width int) {
 	if !e.OldTime.IsZero() {
 		updated = sqltype.NewInt(sqltype.Timestamp, e.OldTime.UnixMicro())
 	}
-	d.beforeBuf = fill(d.beforeBuf, old, width, e.OldSeq, updated, false)
+	d.beforeBuf = fill(d.beforeBuf, old, width, e.OldSeq, updated, e.Op == change.Insert)
 	d.before = d.beforeBuf
 }
 
@@ -157,30 +154,47 @@ func (d *dispatcher) offer(g *group) {
 		}
 		return
 	}
-	if kind == 0 {
-		return
-	}
 	for _, p := range g.projs {
-		d.add(p, kind)
+		switch kind {
+		case 0:
+		case reread:
+			d.reread(p)
+		default:
+			d.add(p, kind)
+		}
 	}
 }
 
+// reread is what classify gives for a change that no single message tells.
+const reread Kind = 255
+
 // classify finds what happened to the result of the projection's filter: 0 is
 // nothing.
+//
+// For most queries a DELETE takes a row out of the result, and an INSERT brings
+// one. A query that shows deleted rows still has the row after a DELETE, if its
+// filter says so, and had the deleted one before an INSERT of the same key. An
+// UPDATE of the primary key may show it two rows where there was one: that it
+// reads again.
 func (d *dispatcher) classify(p *projection) (_ Kind, err error) {
 	defer d.recover(p, &err)
 	ev := p.evaluator()
 	d.scan(len(p.plan.Table.Columns))
 	d.hub.stats.evaluated.Add(1)
+	e, deleted := d.event, p.plan.ShowsDeleted
 	was, is := false, false
-	if d.before != nil {
+	if e.Moved && deleted {
+		left, err := d.leaves(ev)
+		if left || err != nil {
+			return reread, err
+		}
+	}
+	if d.before != nil && (e.Op != change.Insert || deleted) {
 		if was, err = ev.Match(d.before); err != nil {
 			return 0, err
 		}
 	}
-	// A deleted row is out of the result, whatever the filter says of it,
-	// unless the query asks for deleted rows and this one was not in before.
-	if d.event.Op != change.Delete || !was && p.plan.NamesDeleted {
+	if e.Op != change.Delete || deleted {
 		if is, err = ev.Match(d.after); err != nil {
 			return 0, err
 		}
@@ -194,6 +208,33 @@ func (d *dispatcher) classify(p *projection) (_ Kind, err error) {
 		return Delete, nil
 	}
 	return 0, nil
+}
+
+// leaves tells whether an UPDATE of the primary key may have brought deleted
+// rows into the result of a filter, or taken them out.
+func (d *dispatcher) leaves(ev filter.Evaluator) (bool, error) {
+	if d.event.Covers {
+		return true, nil
+	}
+	n := d.width
+	seq, updated, deleted := d.before[n], d.before[n+1], d.before[n+2]
+	d.before[n], d.before[n+1], d.before[n+2] = d.after[n], d.after[n+1], sqltype.NewBool(true)
+	left, err := ev.Match(d.before)
+	d.before[n], d.before[n+1], d.before[n+2] = seq, updated, deleted
+	return left, err
+}
+
+// reread has the projection's subscriptions read again what the change has done.
+func (d *dispatcher) reread(p *projection) {
+	d.flush(p)
+	if p.deaf {
+		return // all of them will anyway
+	}
+	for _, s := range p.subs {
+		s.reread(d.event.Seq, d.last)
+	}
+	p.deaf = true
+	d.deaf = append(d.deaf, p)
 }
 
 // project makes a delivered row of one in scan order.

@@ -48,7 +48,7 @@ func messages(version uint32) *ddl.Table {
 type predicate struct {
 	text  string
 	equal []filter.Equality
-	names bool // _deleted
+	shows bool // deleted rows
 	match func(row sqltype.Row) (bool, error)
 }
 
@@ -68,6 +68,13 @@ func nBelow(n int64) predicate {
 	return predicate{
 		text:  fmt.Sprint("n < ", n),
 		match: func(r sqltype.Row) (bool, error) { return !r[colN].IsNull() && r[colN].Int() < n, nil },
+	}
+}
+
+func gone(is bool) predicate {
+	return predicate{
+		text:  fmt.Sprint("_deleted = ", is),
+		match: func(r sqltype.Row) (bool, error) { return r[colDeleted].Bool() == is, nil },
 	}
 }
 
@@ -114,7 +121,7 @@ func planOn(t *ddl.Table, where predicate, cols ...int) *Plan {
 			cols = append(cols, i)
 		}
 	}
-	p := &Plan{Table: t, FilterKey: where.text, ProjectionKey: fmt.Sprint(cols), Equal: where.equal, NamesDeleted: where.names}
+	p := &Plan{Table: t, FilterKey: where.text, ProjectionKey: fmt.Sprint(cols), Equal: where.equal, ShowsDeleted: where.shows}
 	for _, c := range cols {
 		p.Columns = append(p.Columns, Column{t.ScanName(c), t.ScanType(c)})
 	}
@@ -161,9 +168,23 @@ func newDatabase(t testing.TB, opt Options) *database {
 	return db
 }
 
-// op is one row's change; without a room the row is deleted.
+// shown is a predicate with the deleted rows that it holds for.
+func shown(p predicate) predicate {
+	p.shows = true
+	return p
+}
+
+// has tells whether a row belongs to the result.
+func (p predicate) has(v version) bool {
+	in, _ := p.match(scanRow(v))
+	return in && (p.shows || !v.deleted)
+}
+
+// op is one row's change. to is another key that an update gives the row; 0:
+// it keeps its own.
 type op struct {
 	id   int64
+	to   int64
 	room string
 	n    int64
 	del  bool
@@ -185,7 +206,8 @@ func (db *database) write(user ident.UserID, ops ...op) change.Seq {
 	for _, o := range ops {
 		old, ok := part[o.id]
 		ok = ok && !old.deleted
-		if o.del && !ok {
+		_, taken := part[o.to]
+		if o.del && !ok || o.to != 0 && (!ok || o.to == o.id || taken && !part[o.to].deleted) {
 			continue
 		}
 		db.seq++
@@ -194,8 +216,16 @@ func (db *database) write(user ident.UserID, ops ...op) change.Seq {
 		if ok {
 			e.Op, e.Old, e.OldSeq, e.OldTime = change.Update, old.row, old.seq, old.time
 		}
-		if o.del {
+		switch gone, was := part[o.id]; {
+		case o.del:
 			e.Op, e.New = change.Delete, old.row
+		case o.to != 0:
+			e.Moved, e.Covers = true, taken
+			e.New[0] = sqltype.NewBigInt(o.to)
+			part[o.id] = version{row: old.row, seq: e.Seq, time: now, deleted: true}
+			o.id = o.to
+		case !ok && was && db.hub.ShowsDeleted(7):
+			e.Old, e.OldSeq, e.OldTime = gone.row, gone.seq, gone.time
 		}
 		part[o.id] = version{row: e.New, seq: e.Seq, time: now, deleted: o.del}
 		events = append(events, e)
@@ -211,7 +241,12 @@ func (db *database) snapshot(user ident.UserID) ([]version, change.Seq) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	out := slices.Collect(maps.Values(db.rows[user]))
-	slices.SortFunc(out, func(a, b version) int { return int(a.seq) - int(b.seq) })
+	slices.SortFunc(out, func(a, b version) int {
+		if a.seq == b.seq && a.deleted { // what a row has left at its old key
+			return -1
+		}
+		return int(a.seq) - int(b.seq)
+	})
 	return out, db.seq
 }
 
@@ -279,9 +314,7 @@ func (db *database) read(p *Plan, rows []version, changed bool, after change.Seq
 	}
 	var out []sqltype.Row
 	for _, v := range rows {
-		row := scanRow(v)
-		in, _ := q.where.match(row)
-		in = in && !v.deleted
+		row, in := scanRow(v), q.where.has(v)
 		if !changed && !in || v.seq <= after {
 			continue
 		}

@@ -60,6 +60,7 @@ type Hub struct {
 	perUser  map[ident.UserID]int
 	perConn  map[ident.ConnectionID]int
 	perTable map[ident.TableID]int
+	showing  map[ident.TableID]int // those of perTable that show deleted rows
 	versions map[ident.TableID]uint32
 	closed   bool
 }
@@ -90,6 +91,7 @@ func NewHub(opt Options) *Hub {
 		perUser:  make(map[ident.UserID]int),
 		perConn:  make(map[ident.ConnectionID]int),
 		perTable: make(map[ident.TableID]int),
+		showing:  make(map[ident.TableID]int),
 		versions: make(map[ident.TableID]uint32),
 	}
 	if h.log == nil {
@@ -210,6 +212,9 @@ func (h *Hub) admit(s *Subscription) error {
 	h.perUser[s.user]++
 	h.perConn[s.conn]++
 	h.perTable[t.ID]++
+	if s.shows {
+		h.showing[t.ID]++
+	}
 	return nil
 }
 
@@ -232,6 +237,9 @@ func (h *Hub) forget(s *Subscription) {
 	decrement(h.perUser, s.user)
 	decrement(h.perConn, s.conn)
 	decrement(h.perTable, s.table)
+	if s.shows {
+		decrement(h.showing, s.table)
+	}
 }
 
 func decrement[K comparable](m map[K]int, k K) {
@@ -281,6 +289,13 @@ func (h *Hub) CountByTable(t ident.TableID) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.perTable[t]
+}
+
+// ShowsDeleted tells whether a subscription of a table shows deleted rows.
+func (h *Hub) ShowsDeleted(t ident.TableID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.showing[t] > 0
 }
 
 // collect gives the subscriptions that keep says yes to; it runs under the

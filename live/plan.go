@@ -38,9 +38,9 @@ type Plan struct {
 	// the subscription and may be left out; the evaluator checks them again,
 	// and those that an index cannot use are passed over.
 	Equal []filter.Equality
-	// NamesDeleted is set when the query names _deleted, so that a deleted
-	// row may belong to the result.
-	NamesDeleted bool
+	// ShowsDeleted is set when deleted rows may belong to the result: the query
+	// names _deleted, and its table keeps them.
+	ShowsDeleted bool
 	// NewEval makes an evaluator. It is called when the first change arrives,
 	// at most once for each distinct filter and projection of a user.
 	NewEval func() filter.Evaluator
@@ -102,6 +102,9 @@ func (l *layout) system(row sqltype.Row, updated, deleted sqltype.Value) {
 
 // indexable are the equalities that the index may rely on.
 func (p *Plan) indexable() []filter.Equality {
+	if p.ShowsDeleted {
+		return nil // an UPDATE of the key may concern it by what it covers
+	}
 	var out []filter.Equality
 	for _, e := range p.Equal {
 		if e.Ordinal >= 0 && e.Ordinal < len(p.Table.Columns) && filter.Indexable(p.Table.Columns[e.Ordinal].Type.Kind, e.Value.Kind()) {

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,29 +125,56 @@ func TestSystemColumns(t *testing.T) {
 	}
 }
 
-// TestNamedDeleted checks a query that asks for deleted rows.
-func TestNamedDeleted(t *testing.T) {
+// TestShownDeleted checks queries that show deleted rows: they hear what SELECT
+// would then say of each.
+func TestShownDeleted(t *testing.T) {
 	db := newDatabase(t, Options{})
-	where := predicate{text: "_deleted", names: true, match: func(r sqltype.Row) (bool, error) { return r[colDeleted].Bool(), nil }}
-	s := db.subscribe(spec("u", plan(where)))
-	shown := all()
-	shown.names = true
-	s2 := db.subscribe(spec("u", plan(shown, colID, colDeleted)))
-	db.write("u", op{id: 1, room: "a"})
-	db.write("u", op{id: 1, del: true})
-	expect(t, db.poll(s), "insert 2: 1/a/0")
-	db.hub.drain()
-	var kinds []Kind
-	for {
-		m, ok, err := s2.Poll(context.Background())
-		if err != nil || !ok {
-			break
+	every, trash := db.subscribe(spec("u", plan(shown(all())))), db.subscribe(spec("u", plan(shown(gone(true)))))
+	kept, a := db.subscribe(spec("u", plan(shown(gone(false))))), db.subscribe(spec("u", plan(shown(roomIs("a")))))
+	usual := db.subscribe(spec("u", plan(all()))) // it has the same filter as the first
+	heard := func(what string, s *Subscription, want ...string) {
+		t.Helper()
+		if got := db.poll(s); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", what, got, want)
 		}
-		kinds = append(kinds, m.Kind)
 	}
-	if len(kinds) != 2 || kinds[1] != Delete {
-		t.Errorf("a DELETE of a row in the result came as %v", kinds)
+	expectAll := func(wantEvery, wantTrash, wantKept, wantA, wantUsual string) {
+		t.Helper()
+		for i, want := range []string{wantEvery, wantTrash, wantKept, wantA, wantUsual} {
+			var lines []string
+			if want != "" {
+				lines = strings.Split(want, "; ")
+			}
+			heard([]string{"every", "trash", "kept", "a", "usual"}[i], []*Subscription{every, trash, kept, a, usual}[i], lines...)
+		}
 	}
+	db.write("u", op{id: 1, room: "a"})
+	expectAll("insert 1: 1/a/0", "", "insert 1: 1/a/0", "insert 1: 1/a/0", "insert 1: 1/a/0")
+	db.write("u", op{id: 1, del: true})
+	expectAll("update 2: 1/a/0[1/a/0]", "insert 2: 1/a/0", "delete 2: 1/a/0[1/a/0]", "update 2: 1/a/0[1/a/0]", "delete 2: 1/a/0[1/a/0]")
+	db.write("u", op{id: 1, room: "b"})
+	expectAll("update 3: 1/b/0[1/a/0]", "delete 3: 1/b/0[1/a/0]", "insert 3: 1/b/0", "delete 3: 1/b/0[1/a/0]", "insert 3: 1/b/0")
+	// At the old key of a row that gets another a deleted one is left.
+	db.write("u", op{id: 1, to: 2, room: "c"})
+	expectAll("insert 4: 1/b/0 2/c/0 last resync", "insert 4: 1/b/0 resync; delete 4: 2/c/0 last resync", "update 4: 2/c/0[1/b/0]", "", "update 4: 2/c/0[1/b/0]")
+	db.write("u", op{id: 2, to: 1, room: "a"})
+	expectAll("insert 5: 2/c/0 1/a/0 last resync", "insert 5: 2/c/0 resync; delete 5: 1/a/0 last resync",
+		"delete 5: 2/c/0 resync; insert 5: 1/a/0 last resync", "delete 5: 2/c/0 resync; insert 5: 1/a/0 last resync", "update 5: 1/a/0[2/c/0]")
+}
+
+// TestShownDeletedIsNobodysFault has a subscription that closes when its reader
+// is too slow read again what an UPDATE of a key has done.
+func TestShownDeletedIsNobodysFault(t *testing.T) {
+	db := newDatabase(t, Options{})
+	sp := spec("u", plan(shown(all())))
+	sp.OnSlow = CloseSlow
+	s := db.subscribe(sp)
+	db.write("u", op{id: 1, room: "a"})
+	db.write("u", op{id: 1, to: 2, room: "a"}, op{id: 3, room: "b"})
+	db.write("u", op{id: 4, room: "b"})
+	got := db.poll(s)
+	slices.Sort(got)
+	expect(t, got, "insert 4: 1/a/0 2/a/0 3/b/0 4/b/0 last resync")
 }
 
 // TestOneMessageACommit checks which rows share a message.

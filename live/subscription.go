@@ -106,6 +106,7 @@ type Subscription struct {
 	lost     bool
 	announce bool // the reader has not heard of the plan's columns
 	attached bool // it is in its topic
+	shows    bool // deleted rows; does not change
 
 	listed bool   // guarded by mux.mu
 	onSlow OnSlow // does not change
@@ -116,6 +117,7 @@ func newSubscription(h *Hub, spec Spec) *Subscription {
 		hub: h, id: spec.ID, conn: spec.Connection, clientID: spec.ClientID, user: spec.User,
 		table: spec.Plan.tableID(), query: spec.Query, options: spec.Options, mux: spec.Mux, tag: spec.Tag,
 		created: time.Now().UnixMicro(), maxRows: int32(min(h.opt.Limits.Queue, math.MaxInt32)), onSlow: spec.OnSlow, plan: spec.Plan,
+		shows: spec.Plan.ShowsDeleted,
 	}
 	if spec.Buffer > 0 {
 		s.maxRows = int32(min(int(s.maxRows), spec.Buffer))
@@ -332,6 +334,12 @@ func (s *Subscription) overflow(seq, last change.Seq) (ended bool) {
 		s.end(&Closed{Reason: ReasonSlowConsumer})
 		return true
 	}
+	s.lose(seq, last)
+	return false
+}
+
+// lose is overflow for whoever is not at fault.
+func (s *Subscription) lose(seq, last change.Seq) {
 	for _, b := range s.queue[s.head:] {
 		if b.Kind == Schema {
 			s.announce = true
@@ -342,7 +350,23 @@ func (s *Subscription) overflow(seq, last change.Seq) (ended bool) {
 	s.hub.stats.dropped.Add(uint64(s.rows))
 	s.clear()
 	s.lost, s.lostFrom, s.lostTo = true, max(seq, s.floor), last
-	return false
+}
+
+// reread has the reader read again what the changes from first on have done, at
+// least up to last.
+func (s *Subscription) reread(first, last change.Seq) {
+	s.mu.Lock()
+	if s.closed != nil || s.lost || last <= s.floor {
+		s.lostTo = max(s.lostTo, last)
+		s.mu.Unlock()
+		return
+	}
+	s.lose(first-1, last)
+	notify := s.started
+	s.mu.Unlock()
+	if notify {
+		s.mux.put(s)
+	}
 }
 
 // replan gives the subscription a new plan, from here on in the queue.

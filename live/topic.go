@@ -28,10 +28,12 @@ type topic struct {
 const groupsByKey = 16
 
 // groupKey is what makes a filter distinct. Ordinals mean other columns in
-// another version of the table.
+// another version of the table, and a query that shows deleted rows hears of
+// them what others do not.
 type groupKey struct {
 	filter  string
 	version uint32
+	deleted bool
 }
 
 // group is one distinct filter of a topic.
@@ -78,7 +80,7 @@ func (t *topic) find(key groupKey) *group {
 
 func (t *topic) add(h *Hub, s *Subscription) {
 	p := s.Plan()
-	key := groupKey{p.FilterKey, p.Table.SchemaVersion}
+	key := groupKey{p.FilterKey, p.Table.SchemaVersion, p.ShowsDeleted}
 	g := t.find(key)
 	if g == nil {
 		g = &group{key: key, equal: p.index, at: len(t.list)}

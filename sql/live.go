@@ -160,6 +160,12 @@ func (p *Prepared) Live() (*LivePlan, error) {
 	return l, nil
 }
 
+// ShowsDeleted tells whether deleted rows may belong to the result: the query
+// names _deleted, and the table keeps them.
+func (l *LivePlan) ShowsDeleted() bool {
+	return l.scan.IncludeDeleted && l.Table.Type == ident.UserTable
+}
+
 // bindParams puts the parameters' values into expressions.
 func bindParams(list []expr.Expr, params []sqltype.Value) ([]expr.Expr, error) {
 	out := make([]expr.Expr, len(list))

@@ -49,7 +49,9 @@ type Event struct {
 	// User owns the row; empty in a SHARED table.
 	User          ident.UserID
 	SchemaVersion uint32
-	// Old is the row before an Update or Delete; nil after an Insert.
+	// Old is the row before an Update or Delete. After an Insert it is nil, but
+	// for a key that a deleted row had, when somebody shows such rows: then it is
+	// that row.
 	Old sqltype.Row
 	// OldSeq is the sequence number that the row had before.
 	OldSeq Seq
@@ -58,4 +60,8 @@ type Event struct {
 	// New is the row after an Insert or Update. After a Delete it is the row
 	// that was deleted, so that it can be shown.
 	New sqltype.Row
+	// Moved says that an Update has given the row another primary key: at the
+	// old one it has left a deleted row. Covers says that there was a deleted
+	// row at the new one.
+	Moved, Covers bool
 }

@@ -30,8 +30,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // nobody hears changes.
 type nobody struct{}
 
-func (nobody) Publish([]*change.Event)        {}
-func (nobody) CountByTable(ident.TableID) int { return 0 }
+func (nobody) Publish([]*change.Event)         {}
+func (nobody) CountByTable(ident.TableID) int  { return 0 }
+func (nobody) ShowsDeleted(ident.TableID) bool { return false }
 
 // place is a bucket that fails on demand.
 type place struct {

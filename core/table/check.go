@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -53,6 +54,17 @@ type encoded struct {
 	// cold and oldCold are the newest versions of key and oldKey for when the
 	// hot tier has none at the statement's turn.
 	cold, oldCold version
+	// gone is the deleted row that an INSERT of its key puts an end to, when a
+	// live query shows it. covers says that an UPDATE of the key does that.
+	gone   *goneRow
+	covers bool
+}
+
+// goneRow is a deleted row as it was last.
+type goneRow struct {
+	row  sqltype.Row
+	seq  change.Seq
+	time time.Time
 }
 
 // prepareAll prepares the write sets of a statement; nil when they are empty.
@@ -113,7 +125,56 @@ func (s *Store) prepare(ctx context.Context, read *State, user ident.UserID, ws 
 	if p.stream || p.hard {
 		return p, nil
 	}
-	return p, s.lookCold(ctx, read, p)
+	if err := s.lookCold(ctx, read, p); err != nil {
+		return nil, err
+	}
+	return p, s.lookDeleted(ctx, p)
+}
+
+// shown tells whether a live query shows deleted rows of a table.
+func (s *Store) shown(t *ddl.Table) bool {
+	return t.Type == ident.UserTable && s.pub.ShowsDeleted(t.ID)
+}
+
+// lookDeleted reads the deleted rows whose keys are inserted, for live queries
+// that show them.
+func (s *Store) lookDeleted(ctx context.Context, p *prepared) error {
+	t := p.ws.Table
+	keys := t.KeyOrdinals()
+	if len(keys) == 0 || !s.shown(t) {
+		return nil
+	}
+	st := s.Acquire()
+	defer st.Release()
+	v := View{Store: s, State: st, User: p.user}
+	rows, err := v.Table(ctx, t)
+	if err != nil {
+		return err
+	}
+	cols := make([]int, 0, len(t.Columns)+3)
+	for i := range t.Columns {
+		cols = append(cols, i)
+	}
+	n := len(cols)
+	cols = append(cols, t.SeqOrdinal(), t.UpdatedOrdinal(), t.DeletedOrdinal())
+	row, key := make(sqltype.Row, len(cols)), make(sqltype.Row, len(keys))
+	for i := range p.ws.Writes {
+		w := &p.ws.Writes[i]
+		if w.Op != change.Insert {
+			continue
+		}
+		for k, o := range keys {
+			key[k] = w.New[o]
+		}
+		found, err := rows.Get(ctx, key, cols, true, row)
+		if err != nil {
+			return err
+		}
+		if found && row[n+2].Bool() {
+			p.writes[i].gone = &goneRow{row[:n].Clone(), change.Seq(row[n].Int()), time.UnixMicro(row[n+1].Int()).UTC()}
+		}
+	}
+	return nil
 }
 
 // lookCold finds the cold versions of the rows that a write set is about, so
@@ -343,7 +404,7 @@ func (ck *checker) run() error {
 				return err
 			}
 			ck.seqs[2*i] = first + change.Seq(i)
-			ck.set(e.oldKey, version{seq: ck.seqs[2*i], deleted: true})
+			ck.set(e.oldKey, version{seq: ck.seqs[2*i], deleted: true, by: &writes[i]})
 			ck.gone()
 		}
 	}
@@ -356,7 +417,7 @@ func (ck *checker) run() error {
 			ck.delta.live++
 			ck.delta.hot++
 		case w.Op == change.Insert, e.oldKey != nil:
-			if err := ck.free(e.key, w, e.cold); err != nil {
+			if err := ck.free(e, w); err != nil {
 				return err
 			}
 			ck.set(e.key, version{seq: seq})
@@ -366,10 +427,12 @@ func (ck *checker) run() error {
 			if err := ck.unchanged(e.key, w, e.cold); err != nil {
 				return err
 			}
-			ck.set(e.key, version{seq: seq, deleted: w.Op == change.Delete})
+			v := version{seq: seq}
 			if w.Op == change.Delete {
+				v.deleted, v.by = true, w
 				ck.gone()
 			}
+			ck.set(e.key, v)
 		}
 	}
 	return nil
@@ -442,20 +505,31 @@ func (ck *checker) sameValues(key []byte, old sqltype.Row) (bool, error) {
 }
 
 // free checks that a key has no row.
-func (ck *checker) free(key []byte, w *exec.Write, cold version) error {
-	v, err := ck.lookup(key, cold)
+func (ck *checker) free(e *encoded, w *exec.Write) error {
+	v, err := ck.lookup(e.key, e.cold)
 	switch {
 	case err != nil:
 		return err
 	case v.live() && w.Upsert:
-		return ck.conflict(key)
+		return ck.conflict(e.key)
 	case v.live():
 		return &Duplicate{Table: ck.t, Row: w.New}
-	case v.deleted && !ck.p.hard:
-		ck.delta.deleted--
-		if !v.cold {
-			ck.delta.hotDeleted--
-		}
+	case !v.deleted || ck.p.hard:
+		e.gone = nil
+		return nil
+	}
+	switch e.covers = w.Op == change.Update; {
+	case e.covers:
+	case !ck.s.shown(ck.t):
+		e.gone = nil
+	case v.by != nil:
+		e.gone = &goneRow{v.by.Old.Clone(), v.seq, ck.s.commitTime()}
+	case e.gone == nil || e.gone.seq != v.seq:
+		return ck.conflict(e.key) // it was deleted, or is shown, since the statement looked
+	}
+	ck.delta.deleted--
+	if !v.cold {
+		ck.delta.hotDeleted--
 	}
 	return nil
 }
@@ -508,7 +582,7 @@ func (ck *checker) take() {
 			ck.s.touched(ck.t.ID, p.partition, key, seq)
 		}
 		if listen {
-			g.events = append(g.events, ck.event(w, seq))
+			g.events = append(g.events, ck.event(w, e, seq))
 		}
 	}
 	if !p.stream {
@@ -518,13 +592,16 @@ func (ck *checker) take() {
 
 // event makes the change that subscribers hear. Rows are copied: the write set
 // may share memory with a snapshot that ends before the subscribers have read.
-func (ck *checker) event(w *exec.Write, seq change.Seq) *change.Event {
+func (ck *checker) event(w *exec.Write, enc *encoded, seq change.Seq) *change.Event {
 	e := &change.Event{
 		Seq: seq, Time: ck.s.commitTime(), Op: w.Op, Table: ck.t.ID, User: ck.p.user,
-		SchemaVersion: ck.t.SchemaVersion,
+		SchemaVersion: ck.t.SchemaVersion, Moved: enc.oldKey != nil, Covers: enc.covers,
 	}
-	if w.Op != change.Insert {
+	switch {
+	case w.Op != change.Insert:
 		e.Old, e.OldSeq, e.OldTime = w.Old.Clone(), w.OldSeq, w.OldTime
+	case enc.gone != nil:
+		e.Old, e.OldSeq, e.OldTime = enc.gone.row, enc.gone.seq, enc.gone.time
 	}
 	if w.Op == change.Delete {
 		e.New = e.Old

@@ -368,6 +368,8 @@ type version struct {
 	deleted bool
 	// cold says that the hot tier has nothing of the row.
 	cold bool
+	// by is what deletes the row in the batch that is being put together.
+	by *exec.Write
 }
 
 func (v version) live() bool { return v.seq != 0 && !v.deleted }

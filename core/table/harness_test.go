@@ -33,6 +33,8 @@ type ear struct {
 	mu     sync.Mutex
 	events []*change.Event
 	deaf   bool
+	// shows says that deleted rows are shown.
+	shows bool
 }
 
 func (e *ear) Publish(events []*change.Event) {
@@ -47,6 +49,8 @@ func (e *ear) CountByTable(ident.TableID) int {
 	}
 	return 1
 }
+
+func (e *ear) ShowsDeleted(ident.TableID) bool { return e.shows }
 
 // heard is what was published for the commits that were answered.
 func (f *fixture) heard() []*change.Event {

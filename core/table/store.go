@@ -28,6 +28,9 @@ type Publisher interface {
 	// CountByTable is how many listen to a table. While it is 0 no events are
 	// made for it.
 	CountByTable(id ident.TableID) int
+	// ShowsDeleted tells whether some of them show deleted rows. While none
+	// does, nobody is told of the deleted rows whose keys are used again.
+	ShowsDeleted(id ident.TableID) bool
 }
 
 // Options sets how a Store works. The zero value of each field means its
