@@ -30,7 +30,7 @@ func TestHabitsOfOtherDatabases(t *testing.T) {
 		"SHOW DATABASES": "SHOW NAMESPACES", "SHOW CREATE TABLE messages": "DESCRIBE", "SHOW PROCESSLIST": "system.sessions",
 		"INSERT OR REPLACE INTO messages VALUES (1, 'x')": "ON CONFLICT", "REPLACE INTO messages VALUES (1, 'x')": "ON CONFLICT",
 		"INSERT INTO messages VALUES (1, 'x') ON DUPLICATE KEY UPDATE content = 'y'": "ON CONFLICT",
-		"SELECT * FROM messages LIMIT 1, 2": "OFFSET", "SELECT TOP 3 id FROM messages": "LIMIT",
+		"SELECT * FROM messages LIMIT 1, 2":                                          "OFFSET", "SELECT TOP 3 id FROM messages": "LIMIT",
 		"SELECT `id` FROM messages": "double quotes", `SELECT id FROM messages WHERE content = "x"`: "single quotes",
 		"SELECT id FROM messages WHERE content == 'x'": "=", "SELECT id FROM messages WHERE content REGEXP 'x'": "~",
 		"SELECT group_concat(content) FROM messages": "string_agg", "SELECT getdate()": "now()", "SELECT last_insert_id()": "RETURNING",
