@@ -15,8 +15,8 @@ import (
 var typeReference = []struct{ names, meaning string }{
 	{"BOOLEAN, BOOL", "TRUE, FALSE or NULL."},
 	{"SMALLINT, INT2, TINYINT", "16 bits."},
-	{"INT, INTEGER, INT4, MEDIUMINT, SERIAL", "32 bits."},
-	{"BIGINT, INT8, BIGSERIAL", "64 bits. Columns declared with one of the SERIAL names fill themselves."},
+	{"INT, INTEGER, INT4, MEDIUMINT", "32 bits."},
+	{"BIGINT, INT8", "64 bits. A column declared with SERIAL, BIGSERIAL or AUTO_INCREMENT is one, with DEFAULT SNOWFLAKE_ID()."},
 	{"FLOAT, FLOAT4, REAL", "A floating-point number of 32 bits."},
 	{"DOUBLE, FLOAT8, DOUBLE PRECISION", "A floating-point number of 64 bits."},
 	{"DECIMAL, NUMERIC", "An exact decimal number; (p, s) bounds its digits. In JSON it is a text."},
