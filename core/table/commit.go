@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,7 +140,7 @@ func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, th
 		}
 		cur := s.cur.Load()
 		edit := cur.Catalog.Edit(s.opts.Now())
-		if err := fn(edit); err != nil {
+		if err := s.guarded(edit, fn); err != nil {
 			return err
 		}
 		if !edit.Changed() {
@@ -165,7 +166,7 @@ func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, th
 			return err
 		}
 		for _, t := range edit.Dropped() {
-			s.reapLater(catalog.Dropped{ID: t.ID, Type: t.Type})
+			s.reap.add(catalog.Dropped{ID: t.ID, Type: t.Type})
 		}
 		cat = edit.Next()
 		if then != nil {
@@ -176,12 +177,17 @@ func (s *Store) DefineThen(ctx context.Context, fn func(*catalog.Edit) error, th
 	return cat, err
 }
 
-func (s *Store) reapLater(d catalog.Dropped) {
-	select {
-	case s.reap <- d:
-	default:
-		// The note in the catalog makes the next start do it.
-	}
+// guarded makes an edit. What fn looks at is made of what people have written;
+// a panic over it is its error, and as nothing has happened yet the committer
+// goes on.
+func (s *Store) guarded(edit *catalog.Edit, fn func(*catalog.Edit) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("panic in a definition", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("define: panic: %v", p)
+		}
+	}()
+	return fn(edit)
 }
 
 // run is the committer.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/store/keyenc"
@@ -22,7 +23,7 @@ import (
 // list makes a note of it, too. So a noted file is one that may exist and is
 // not listed: at a start all noted files are deleted; a file that is no longer
 // listed is deleted when nobody has a state any more that lists it. A file that
-// cannot be deleted keeps its note.
+// cannot be deleted keeps its note, and is tried again from time to time.
 type files struct {
 	s *Store
 	// clean is closed when what the server before this one left is gone, or
@@ -34,7 +35,7 @@ type files struct {
 	// last is the number of the last segment.
 	last manifest.ID
 	// useless are files that nobody lists any more.
-	useless chan []noted
+	useless *pile[noted]
 }
 
 // noted is a file by its storage and name.
@@ -55,7 +56,7 @@ func (n noted) key() []byte {
 
 // load reads the notes that were left.
 func (f *files) load(s *Store, snap kv.Snapshot) ([]noted, error) {
-	f.s, f.clean, f.useless = s, make(chan struct{}), make(chan []noted, 64)
+	f.s, f.clean, f.useless = s, make(chan struct{}), newPile[noted](nil)
 	v, found, err := snap.Get(metaPartition, metaSegment)
 	if err != nil {
 		return nil, fmt.Errorf("read the last segment's number: %w", err)
@@ -84,14 +85,20 @@ func (f *files) load(s *Store, snap kv.Snapshot) ([]noted, error) {
 
 // run deletes the files that are left over, then those that come to be.
 func (f *files) run(pending []noted) {
-	f.sweep(pending)
+	failed := f.sweep(pending)
 	close(f.clean)
+	var again <-chan time.Time
 	for {
+		if again == nil && len(failed) > 0 {
+			again = time.After(f.s.opts.Retry)
+		}
 		select {
 		case <-f.s.ctx.Done():
 			return
-		case n := <-f.useless:
-			f.delete(f.s.ctx, n)
+		case <-f.useless.more:
+			failed = append(failed, f.tryDelete(f.s.ctx, f.useless.take())...)
+		case <-again:
+			failed, again = f.tryDelete(f.s.ctx, failed), nil
 		}
 	}
 }
@@ -101,11 +108,13 @@ type sweeper interface {
 	Sweep(ctx context.Context, prefix string) (removed int, err error)
 }
 
-func (f *files) sweep(pending []noted) {
+// sweep deletes what the server before this one left, and gives the files that
+// could not be deleted.
+func (f *files) sweep(pending []noted) (failed []noted) {
 	if len(pending) == 0 {
-		return
+		return nil
 	}
-	f.delete(f.s.ctx, pending)
+	failed = f.tryDelete(f.s.ctx, pending)
 	swept := map[noted]bool{}
 	for _, n := range pending {
 		folder := noted{n.storage, path.Dir(n.name) + "/"}
@@ -115,7 +124,7 @@ func (f *files) sweep(pending []noted) {
 		swept[folder] = true
 		b, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
 		if err != nil {
-			continue // delete has logged it
+			continue // tryDelete has logged it
 		}
 		if sw, ok := b.(sweeper); ok {
 			if _, err := sw.Sweep(f.s.ctx, folder.name); err != nil {
@@ -123,13 +132,20 @@ func (f *files) sweep(pending []noted) {
 			}
 		}
 	}
-	f.s.opts.Logger.Info("removed files that were not finished", "files", len(pending))
+	f.s.opts.Logger.Info("removed files that were not finished", "files", len(pending)-len(failed))
+	return failed
 }
 
-// delete deletes files, then their notes. What fails is tried again at the next
-// start.
+// delete deletes files, then their notes. What fails is tried again later.
 func (f *files) delete(ctx context.Context, pending []noted) {
+	f.useless.add(f.tryDelete(ctx, pending)...)
+}
+
+// tryDelete deletes files, then their notes, and gives those that could not be
+// deleted.
+func (f *files) tryDelete(ctx context.Context, pending []noted) (failed []noted) {
 	var b kv.Batch
+	var why error
 	for i, n := range pending {
 		if ctx.Err() != nil {
 			f.s.opts.Logger.Info("files that are no longer needed are left to the next start", "files", len(pending)-i)
@@ -141,17 +157,23 @@ func (f *files) delete(ctx context.Context, pending []noted) {
 			err = bucket.Delete(ctx, n.name)
 		}
 		if err != nil {
-			f.s.opts.Logger.Warn("delete a file that is no longer needed; it is tried again at the next start", "storage", n.storage, "file", n.name, "error", err)
+			failed, why = append(failed, n), err
 			continue
 		}
 		b.Delete(notes, n.key())
 	}
+	if len(failed) > 0 {
+		f.s.opts.Logger.Warn("delete files that are no longer needed; it is tried again later", "files", len(failed),
+			"storage", failed[0].storage, "file", failed[0].name, "error", why)
+	}
 	if b.Len() == 0 {
-		return
+		return failed
 	}
 	if err := f.s.backend.Write(context.WithoutCancel(ctx), &b); err != nil {
+		// They are looked for, and not found, at the next start.
 		f.s.opts.Logger.Warn("forget deleted files", "error", err)
 	}
+	return failed
 }
 
 // retire deletes files that the newest state no longer lists, once the older
@@ -160,13 +182,7 @@ func (f *files) retire(n []noted) {
 	if len(n) == 0 {
 		return
 	}
-	f.s.states.afterOlder(func() {
-		select {
-		case f.useless <- n:
-		default:
-			// The notes make the next start do it.
-		}
-	})
+	f.s.states.afterOlder(func() { f.useless.add(n...) })
 }
 
 // numbers gives n numbers for segments. The batch in which they are used first

@@ -279,6 +279,6 @@ func (r *Restoring) Abort() {
 	}
 	r.ended = true
 	for i, id := range r.ids {
-		r.s.reapLater(catalog.Dropped{ID: id, Type: r.Table(i).Type})
+		r.s.reap.add(catalog.Dropped{ID: id, Type: r.Table(i).Type})
 	}
 }

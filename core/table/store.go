@@ -58,6 +58,9 @@ type Options struct {
 	// SegmentCache bounds the memory that is used for knowing segments.
 	// Default 64 MiB.
 	SegmentCache int64
+	// Retry is how long after a failure to remove what is no longer needed it is
+	// tried again. Default 5m.
+	Retry time.Duration
 	// Step is called at each named step of a protocol that a crash may
 	// interrupt, so that tests can crash there. Nil: nothing.
 	Step func(name string)
@@ -78,6 +81,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Queue <= 0 {
 		o.Queue = 1024
+	}
+	if o.Retry <= 0 {
+		o.Retry = 5 * time.Minute
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
@@ -170,7 +176,8 @@ type Store struct {
 	closed bool
 	reqs   chan *request
 	wg     sync.WaitGroup
-	reap   chan catalog.Dropped
+	// reap are the tables whose rows and files are to be removed.
+	reap *pile[catalog.Dropped]
 	// ctx ends with Close; the goroutines beside the committer live by it.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -263,10 +270,7 @@ func Open(ctx context.Context, backend kv.Backend, pub Publisher, opts Options) 
 	}
 	// Whatever was left over from tables that were being dropped is removed
 	// in the background: their ids are never used again.
-	s.reap = make(chan catalog.Dropped, len(dropped)+64)
-	for _, d := range dropped {
-		s.reap <- d
-	}
+	s.reap = newPile(dropped)
 	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap, cold: s.coldNow})
 	s.wg.Go(s.run)
 	s.wg.Go(s.reaper)
@@ -368,16 +372,34 @@ func (s *Store) Probe(ctx context.Context) error {
 	})
 }
 
-// reaper removes the rows of dropped tables.
+// reaper removes the rows of dropped tables. What fails is tried again later.
 func (s *Store) reaper() {
+	var failed []catalog.Dropped
+	remove := func(tables []catalog.Dropped) {
+		for _, d := range tables {
+			if s.ctx.Err() != nil {
+				return
+			}
+			if err := s.removeRows(s.ctx, d); err != nil && s.ctx.Err() == nil {
+				s.opts.Logger.Error("remove rows of a dropped table; it is tried again later", "table_id", d.ID, "error", err)
+				failed = append(failed, d)
+			}
+		}
+	}
+	var again <-chan time.Time
 	for {
+		if again == nil && len(failed) > 0 {
+			again = time.After(s.opts.Retry)
+		}
 		select {
 		case <-s.ctx.Done():
 			return
-		case d := <-s.reap:
-			if err := s.removeRows(s.ctx, d); err != nil && s.ctx.Err() == nil {
-				s.opts.Logger.Error("remove rows of a dropped table; it is tried again at the next start", "table_id", d.ID, "error", err)
-			}
+		case <-s.reap.more:
+			remove(s.reap.take())
+		case <-again:
+			tables := failed
+			failed, again = nil, nil
+			remove(tables)
 		}
 	}
 }
