@@ -1,6 +1,7 @@
 package sqltype
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -222,7 +223,11 @@ type dateTimeReader struct {
 	pm    int // 1 am, 2 pm
 }
 
-type loose struct{ value, digits int }
+type loose struct {
+	value, digits int
+	// point says that a decimal point follows.
+	point bool
+}
 
 func readDateTime(s string, t Type, now time.Time) (dateTime, error) {
 	r := &dateTimeReader{src: s, s: strings.ToLower(trimSpace(s)), typ: t}
@@ -299,10 +304,12 @@ func (r *dateTimeReader) number() error {
 		return r.setDate(int64(v/10000), v/100%100, v%100)
 	case n == 6 && r.dt.hasDate && !r.dt.hasTime, n == 6 && r.typ.Kind == Time:
 		return r.setTime(int64(v/10000), int64(v/100%100), int64(v%100), 0)
+	case n == 4 && !r.dt.hasTime && (r.dt.hasDate || len(r.loose) == 3 || r.month != 0 && len(r.loose) == 2):
+		return r.setTime(int64(v/100), int64(v%100), 0, 0)
 	case n == 6 && !r.dt.hasDate && r.month == 0:
 		return r.setDate(twoDigitYear(v/10000), v/100%100, v%100)
 	}
-	r.loose = append(r.loose, loose{v, n})
+	r.loose = append(r.loose, loose{v, n, r.peek() == '.'})
 	return nil
 }
 
@@ -324,12 +331,7 @@ func (r *dateTimeReader) date(first, firstDigits int, sep byte) error {
 	if r.peek() != sep {
 		if sep == '-' && firstDigits >= 4 && month == 0 && secondDigits == 3 {
 			// 2025-294: the day of the year.
-			days := DaysFromCivil(int64(first), 1, 1) + int64(second) - 1
-			y, m, d := CivilFromDays(days)
-			if second < 1 || y != int64(first) {
-				return r.outOfRange()
-			}
-			return r.setDate(y, m, d)
+			return r.dayOfYear(first, second)
 		}
 		return r.bad()
 	}
@@ -564,11 +566,9 @@ func (r *dateTimeReader) finish() (dateTime, error) {
 			return *dt, err
 		}
 	} else if len(r.loose) > 0 {
-		// A lone number of up to two digits would be a month.
-		if l := r.loose[0]; r.typ.Kind != Time && !dt.hasDate && l.digits <= 2 && (l.value < 1 || l.value > 12) {
-			return *dt, r.outOfRange()
+		if err := r.bareNumbers(); err != nil {
+			return *dt, err
 		}
-		return *dt, r.bad()
 	}
 	if r.pm != 0 {
 		h := dt.micros / 3_600_000_000
@@ -613,6 +613,45 @@ func (r *dateTimeReader) namedMonth() error {
 		year = twoDigitYear(y.value)
 	}
 	return r.setDate(year, r.month, d.value)
+}
+
+// bareNumbers puts a date together from numbers alone: 10 21 2025, or 2025 10
+// 21 when the first has more than two digits.
+func (r *dateTimeReader) bareNumbers() error {
+	if r.dt.hasDate || r.typ.Kind == Time || len(r.loose) > 3 || slices.ContainsFunc(r.loose, func(l loose) bool { return l.point }) {
+		return r.bad()
+	}
+	order := []int{1, 2, 0} // the places of month, day and year
+	if r.loose[0].digits > 2 {
+		order = []int{0, 1, 2}
+		if len(r.loose) == 2 && r.loose[1].digits == 3 {
+			return r.dayOfYear(r.loose[0].value, r.loose[1].value)
+		}
+	}
+	part := [3]int{1, 1, 1} // year, month, day
+	for i, l := range r.loose {
+		part[order[i]] = l.value
+	}
+	switch {
+	case part[1] < 1 || part[1] > 12 || part[2] < 1 || part[2] > 31:
+		return r.outOfRange()
+	case len(r.loose) < 3:
+		return r.bad()
+	}
+	year := int64(part[0])
+	if order[0] != 0 && r.loose[2].digits <= 2 {
+		year = twoDigitYear(part[0])
+	}
+	return r.setDate(year, part[1], part[2])
+}
+
+// dayOfYear is the date of a day that is counted from the year's first.
+func (r *dateTimeReader) dayOfYear(year, day int) error {
+	y, m, d := CivilFromDays(DaysFromCivil(int64(year), 1, 1) + int64(day) - 1)
+	if day < 1 || y != int64(year) {
+		return r.outOfRange()
+	}
+	return r.setDate(y, m, d)
 }
 
 // DaysInMonth is the length of a month of the proleptic Gregorian calendar.

@@ -52,7 +52,7 @@ const (
 // another order.
 var plans = [][]string{
 	{"enable_hashagg = off", "enable_hashjoin = off"},
-	{"enable_sort = off", "enable_mergejoin = off", "enable_nestloop = off"},
+	{"enable_sort = off", "enable_mergejoin = off", "enable_nestloop = off", "work_mem = '1GB'"},
 	{"join_collapse_limit = 1", "from_collapse_limit = 1", "enable_material = off"},
 	{"enable_hashjoin = off", "enable_mergejoin = off", "enable_hashagg = off", "enable_incremental_sort = off"},
 	{"enable_nestloop = off", "enable_hashagg = off", "enable_memoize = off"},

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -440,7 +441,16 @@ func (g *Generator) windowOverGroups(keys *Node, s *scope) *Node {
 	return text(f, over)
 }
 
+// grouping groups by the keys, now and then in several grouping sets. Those
+// are of keys that read a column and have no subquery: a constant or a
+// subquery, repeated in an expression, is NULL in the sets without it, which
+// PostgreSQL does since its release 18.
 func (g *Generator) grouping(keys *Node) *Node {
+	for _, k := range keys.Parts {
+		if sql := k.(*Node).String(); !readsColumn.MatchString(sql) || strings.Contains(sql, "SELECT") {
+			return optional(" GROUP BY ", keys)
+		}
+	}
 	switch g.r.IntN(10) {
 	case 0:
 		return text(" GROUP BY ROLLUP (", keys, ")")
@@ -462,6 +472,9 @@ func (g *Generator) grouping(keys *Node) *Node {
 	}
 	return optional(" GROUP BY ", keys)
 }
+
+// readsColumn matches what reads a column of FROM.
+var readsColumn = regexp.MustCompile(`\bx\d+\.`)
 
 // ranking are window functions whose values ties do not change, numbering
 // those that need a total order.
