@@ -110,7 +110,7 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 			return twoFaults
 		}
 	}
-	if d.Kind == OnlyTheirsFails && dataError(d.Theirs.Err) {
+	if (d.Kind == OnlyTheirsFails || d.Kind == OtherState && dataError(d.Ours.Err)) && dataError(d.Theirs.Err) {
 		if r := pg.Exec(ctx, "EXPLAIN "+sql); r.Err != nil && r.Err.State == d.Theirs.Err.State {
 			return whilePlanning
 		}
@@ -134,7 +134,7 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 	if d.Kind == OtherText && q.Ordered && s.provesWhichOfEqual(ctx, q) {
 		return whichOfEqual
 	}
-	if d.Kind == OnlyOursFails && d.Ours.Err.State == "22003" && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesTooManyDigits(ctx, q, d) {
+	if (d.Kind == OnlyOursFails || d.Kind == OtherState && dataError(d.Theirs.Err)) && d.Ours.Err.State == "22003" && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesTooManyDigits(ctx, q, d) {
 		return tooManyDigits
 	}
 	return ""

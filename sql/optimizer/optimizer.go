@@ -68,6 +68,7 @@ func (o *optimizer) optimize(n plan.Node, need colSet, opts Options) plan.Node {
 		n = o.access(n)
 		n = o.order(n)
 		n = o.share(n)
+		n = o.cheapFirst(n)
 		// What only ranges and sorts read is not needed any more.
 		n = o.prune(n, need)
 	}
