@@ -74,7 +74,7 @@ func (st *statement) alterAlone(ctx context.Context, x *ast.AlterTable, name ide
 	if alt.Changes == "" {
 		return false, st.answer(fmt.Sprintf("Table %s is unchanged", name))
 	}
-	next, err := e.alter(ctx, base, alt)
+	err = e.alter(ctx, base, alt)
 	var conflict *table.Conflict
 	switch {
 	case errors.As(err, &conflict):
@@ -82,13 +82,18 @@ func (st *statement) alterAlone(ctx context.Context, x *ast.AlterTable, name ide
 	case err != nil:
 		return false, st.at(err, x.Pos)
 	}
-	return false, st.answer(fmt.Sprintf("Table %s altered: schema version %d", name, next.SchemaVersion))
+	return false, st.answer(fmt.Sprintf("Table %s altered: schema version %d", name, alt.Table.SchemaVersion))
 }
 
 // alter puts an alteration of base into force. A *table.Conflict means that
 // base is no longer the definition.
-func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Alteration) (next *ddl.Table, err error) {
-	_, err = e.store.DefineThen(ctx, func(edit *catalog.Edit) error {
+func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Alteration) error {
+	f := &followers{e: e, base: base, alt: alt, next: map[*live.Plan]*live.Plan{}}
+	// Most of the work with subscriptions is done beside the committer.
+	if err := f.prepare(ctx); err != nil {
+		return err
+	}
+	_, err := e.store.DefineThen(ctx, func(edit *catalog.Edit) error {
 		cat := edit.Next()
 		if !cat.Current(base) {
 			return &table.Conflict{Table: base.ID}
@@ -100,8 +105,7 @@ func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Altera
 			}
 		}
 		broken := e.brokenViews(ctx, base, alt, cat)
-		var err error
-		if next, err = edit.AlterTable(alt.Table, alt.Changes); err != nil {
+		if err := edit.AlterTable(alt.Table, alt.Changes); err != nil {
 			return err
 		}
 		for _, v := range broken(cat) {
@@ -109,45 +113,12 @@ func (e *Engine) alter(ctx context.Context, base *ddl.Table, alt *catalog.Altera
 				WithHint("Drop the view first, and create it anew afterwards.").WithState("2BP01")
 		}
 		// Subscriptions begin between two batches, too: there are no others.
-		return e.followers(ctx, e.hub.Plans(base.ID), base, alt, cat)
-	}, func(cat *catalog.Snapshot) {
-		e.hub.Rebind(next.ID, next.SchemaVersion, func(p *live.Plan) (*live.Plan, error) {
-			return e.replan(e.stopped, p, cat)
-		})
-	})
-	return next, err
-}
-
-// followers refuses an alteration that a subscription cannot follow: one that
-// names a column which is gone, or that no longer compiles.
-func (e *Engine) followers(ctx context.Context, plans []*live.Plan, base *ddl.Table, alt *catalog.Alteration, cat binder.Catalog) error {
-	lost := map[string]bool{}
-	for _, p := range plans {
-		o, ok := p.Origin.(*liveOrigin)
-		if !ok {
-			return fmt.Errorf("alter %s: a live query has a plan of %T", base.Ident(), p.Origin)
-		}
-		q, _, err := liveQuery(o.text)
-		if err != nil {
+		if err := f.prepare(ctx); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(alt.Gone, func(c string) bool { return names(q, c) }) {
-			lost[o.text] = true
-		} else if _, err := e.replan(ctx, p, cat); err != nil {
-			lost[o.text] = true
-		}
-	}
-	if len(lost) == 0 {
-		return nil
-	}
-	n := 0
-	for _, i := range e.hub.List("") {
-		if i.Table == base.Ident() && lost[i.Query] {
-			n++
-		}
-	}
-	return dberr.Newf(dberr.ActiveSubscriptions, "Cannot alter table '%s': %d active subscription(s) use what would be gone", base.Ident(), n).
-		WithHint("End them with KILL LIVE QUERY; SELECT live_id FROM system.live_queries lists them.")
+		return f.refusal()
+	}, func(*catalog.Snapshot) { e.hub.Rebind(base.ID, alt.Table.SchemaVersion, f.rebind) })
+	return err
 }
 
 // brokenViews finds the views that compile now and will not when the

@@ -159,6 +159,7 @@ func TestAlterBesideWriters(t *testing.T) {
 	d := openDB(t, testConfig(config.BackendMemory, ""))
 	d.must(admin, `CREATE NAMESPACE app; CREATE SHARED TABLE app.t (id INT PRIMARY KEY, n INT) ACCESS open; INSERT INTO app.t VALUES (0, 0);
 		CREATE USER TABLE app.mine (id INT PRIMARY KEY)`)
+	through := d.subscribe("ann", SubscribeRequest{SQL: "SELECT id FROM app.mine WHERE id > 0"})
 	ctx, cancel := context.WithCancel(t.Context())
 	var altering sync.WaitGroup
 	for _, name := range []string{"app.t", "app.t", "app.mine"} {
@@ -190,6 +191,12 @@ func TestAlterBesideWriters(t *testing.T) {
 	altering.Wait()
 	if got := d.rows(admin, "SELECT count(*), max(n) FROM app.t"); got != "401|400" {
 		t.Errorf("counted %s", got)
+	}
+	d.must("ann", "INSERT INTO app.mine VALUES (1)")
+	for h := next(t, through); h.kind != "insert"; h = next(t, through) {
+		if h.kind != "schema" {
+			t.Fatalf("a live query through all of it hears %+v", h)
+		}
 	}
 	if got := d.must(admin, "SELECT table_name FROM system.tables WHERE table_name IN ('t', 'mine') AND schema_version > 10")[0].rows; len(got) != 2 {
 		t.Errorf("only %v were altered often", got)

@@ -17,7 +17,7 @@ type EvalDefault func(x ast.Expr, t sqltype.Type) (sqltype.Value, error)
 
 // Alteration is what an ALTER TABLE makes of a definition.
 type Alteration struct {
-	// Table is the next definition; its version is for Edit.AlterTable to set.
+	// Table is the next definition.
 	Table *ddl.Table
 	// Changes says in words what was done; empty when nothing was.
 	Changes string
@@ -38,6 +38,7 @@ func Alter(t *ddl.Table, stmt *ast.AlterTable, sql string, check CheckDefault, e
 	}
 	next := *t
 	next.Columns = slices.Clone(t.Columns)
+	next.SchemaVersion++
 	a := &alterer{definer: definer{sql: sql, check: check, t: &next}, eval: eval, out: &Alteration{Table: &next}}
 	var changes []string
 	for _, act := range stmt.Actions {

@@ -112,10 +112,13 @@ func TestEditsLast(t *testing.T) {
 	})
 	h.must(func(e *Edit) error {
 		next := *table("a", "t")
-		next.ID, next.CreatedAt = FirstTableID, now
+		next.ID, next.CreatedAt, next.SchemaVersion = FirstTableID, now, 2
 		next.Columns = append(slices.Clone(next.Columns), ddl.Column{ID: 4, Name: "more", Type: sqltype.TJSON})
-		_, err := e.AlterTable(&next, "ADD COLUMN more")
-		return err
+		stale := next
+		if stale.SchemaVersion--; e.AlterTable(&stale, "late") == nil {
+			t.Error("a definition of another version is taken")
+		}
+		return e.AlterTable(&next, "ADD COLUMN more")
 	})
 	h.must(func(e *Edit) error {
 		if _, err := e.DropTable("a", "gone", false); err != nil {

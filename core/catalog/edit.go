@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -184,28 +185,30 @@ func (e *Edit) CreateTable(def *ddl.Table, ifNotExists bool) (created *ddl.Table
 	return &t, nil
 }
 
-// AlterTable adds the next version of a table: def with changed columns or
-// options. The caller has checked that def comes from the current version.
-func (e *Edit) AlterTable(def *ddl.Table, changes string) (*ddl.Table, error) {
-	n, err := e.writable(def.Namespace)
+// AlterTable adds the next version of a table, the very definition that is
+// given: it has the number behind the current version, which the caller has
+// made it from, and other columns or options. It is not changed afterwards.
+func (e *Edit) AlterTable(next *ddl.Table, changes string) error {
+	n, err := e.writable(next.Namespace)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	old := n.tables[def.Name]
+	old := n.tables[next.Name]
 	if len(old) == 0 {
-		return nil, dberr.Newf(dberr.TableNotFound, "table %s does not exist", def.Ident())
+		return dberr.Newf(dberr.TableNotFound, "table %s does not exist", next.Ident())
 	}
-	if err := e.stored(def); err != nil {
-		return nil, err
+	if now := old[len(old)-1].Table.SchemaVersion; next.SchemaVersion != now+1 {
+		return fmt.Errorf("alter table %s: version %d does not follow version %d", next.Ident(), next.SchemaVersion, now)
 	}
-	t := *def
-	t.SchemaVersion = old[len(old)-1].Table.SchemaVersion + 1
-	v := Version{Table: &t, Changes: changes, CreatedAt: e.now}
+	if err := e.stored(next); err != nil {
+		return err
+	}
+	v := Version{Table: next, Changes: changes, CreatedAt: e.now}
 	if err := e.putTable(v); err != nil {
-		return nil, err
+		return err
 	}
-	n.tables[t.Name] = append(slices.Clip(old), v)
-	return &t, nil
+	n.tables[next.Name] = append(slices.Clip(old), v)
+	return nil
 }
 
 // DropTable removes a table. dropped is nil when there is none and ifExists

@@ -535,8 +535,9 @@ func TestTableThatIsGoneOrAlteredIsAConflict(t *testing.T) {
 	tab := f.table(ident.SharedTable, "gone", true, nil)
 	ctx := context.Background()
 	if _, err := f.Define(ctx, func(e *catalog.Edit) error {
-		_, err := e.AlterTable(tab, "nothing")
-		return err
+		next := *tab
+		next.SchemaVersion++
+		return e.AlterTable(&next, "nothing")
 	}); err != nil {
 		t.Fatal(err)
 	}
