@@ -37,8 +37,11 @@ func (n *applyNode) label() string {
 	return s + n.whenText
 }
 
-func (n *applyNode) open(r *run) operator {
-	o := &applyOp{n: n, r: r, left: r.open(n.l), memo: map[string]*applied{}, mem: reservation{acct: r.acct}}
+func (n *applyNode) open(r *run) operator { return n.over(r, r.open(n.l)) }
+
+// over is the operator over a left side that is open already.
+func (n *applyNode) over(r *run, left operator) *applyOp {
+	o := &applyOp{n: n, r: r, left: left, memo: map[string]*applied{}, mem: reservation{acct: r.acct}}
 	if n.on != nil {
 		o.on = n.on.NewEval()
 	}

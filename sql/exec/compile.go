@@ -584,7 +584,34 @@ func (c *compiler) join(n *plan.Join) (node, []int, error) {
 		}
 	}
 	j.place()
+	if n.Else != nil {
+		if err := c.joinElse(j, ll, lay, n); err != nil {
+			return nil, nil, err
+		}
+	}
 	return j, lay, nil
+}
+
+// joinElse compiles what a join falls back on.
+func (c *compiler) joinElse(j *joinNode, ll, lay []int, n *plan.Join) error {
+	a := &plan.Apply{R: n.Else, On: n.Test, Col: n.MarkCol, When: n.When}
+	switch {
+	case n.Kind == plan.Left:
+		a.Kind = plan.ApplyLeft
+	case n.Kind == plan.Single:
+		a.Kind = plan.ApplySingle
+	case len(n.Test) > 0:
+		a.Kind = plan.ApplyMark
+	default:
+		a.Kind = plan.ApplyExists
+	}
+	node, have, err := c.applyTo(j.l, ll, a)
+	if err != nil {
+		return err
+	}
+	j.instead = node
+	j.insteadKeep, err = positions(have, lay)
+	return err
 }
 
 // EquiKeys takes the conjunct "left = right" apart, where one side reads
@@ -618,6 +645,11 @@ func (c *compiler) apply(n *plan.Apply) (node, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.applyTo(l, ll, n)
+}
+
+// applyTo compiles an apply over a left side that is compiled already.
+func (c *compiler) applyTo(l node, ll []int, n *plan.Apply) (*applyNode, []int, error) {
 	s := &outerScope{lay: ll}
 	c.outer = append(c.outer, s)
 	r, rl, err := c.node(n.R)

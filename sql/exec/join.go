@@ -29,6 +29,10 @@ type joinNode struct {
 	// when, if not nil, is a condition over the left columns: a row for which
 	// it is not true has no match, and nothing is computed for it.
 	when *expr.Program
+	// instead, if not nil, is what the join falls back on when its right side
+	// fails because of a value; insteadKeep are the columns of the output there.
+	instead     *applyNode
+	insteadKeep []int
 	// sized says that the right side is known to be the smaller one.
 	sized bool
 	// volatile says that the condition may give another value each time.
@@ -62,7 +66,10 @@ func (n *joinNode) label() string {
 	if n.text != "" {
 		s += " on " + n.text
 	}
-	return s + n.whenText
+	if s += n.whenText; n.instead != nil {
+		s += ", or row by row"
+	}
+	return s
 }
 
 // place works out which columns the table keeps.
@@ -138,6 +145,8 @@ type joinOp struct {
 	*joinTable
 	// shared says that the table is another operator's.
 	shared bool
+	// instead is what the join has fallen back on.
+	instead *applyOp
 	// limited is the scan that is limited to the keys of the other side.
 	limited *scanNode
 	// matched marks right rows, for a Full join.
@@ -174,6 +183,9 @@ func errManyRows() error {
 func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if err := o.prepare(ctx); err != nil {
 		return nil, err
+	}
+	if o.instead != nil {
+		return o.nextInstead(ctx)
 	}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -288,7 +300,25 @@ func (o *joinOp) restOfRight() (*vector.Batch, error) {
 	return vector.NewBatch(cols, len(refs)), nil
 }
 
+// nextInstead gives the next batch of what the join has fallen back on.
+func (o *joinOp) nextInstead(ctx context.Context) (*vector.Batch, error) {
+	b, err := o.instead.Next(ctx)
+	if b == nil || err != nil {
+		return nil, err
+	}
+	cols := make([]*vector.Vector, len(o.n.insteadKeep))
+	for i, c := range o.n.insteadKeep {
+		cols[i] = b.Cols[c]
+	}
+	out := vector.NewBatch(cols, b.Len())
+	out.Sel = b.Sel
+	return out, nil
+}
+
 func (o *joinOp) Close() {
+	if o.instead != nil {
+		o.instead.Close()
+	}
 	o.left.Close()
 	if o.shared {
 		return

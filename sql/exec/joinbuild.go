@@ -50,6 +50,10 @@ func (o *joinOp) prepare(ctx context.Context) error {
 		}
 		o.mem.release()
 		o.joinTable = &joinTable{failure: err}
+		if o.n.instead != nil {
+			o.right.Close()
+			o.instead = o.n.instead.over(o.r, o.left)
+		}
 		return nil
 	}
 	// The side that is stored fails, but without rows of the other side

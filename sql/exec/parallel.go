@@ -46,7 +46,7 @@ func (r *run) split(ctx context.Context, op operator, n node, joins map[*joinNod
 		if seen {
 			observed.stats.elapsed += time.Since(start)
 		}
-		if err != nil || join.limited != nil || join.empty || n.kind == plan.Inner && join.rows == 0 {
+		if err != nil || join.limited != nil || join.empty || join.instead != nil || n.kind == plan.Inner && join.rows == 0 {
 			return nil, err
 		}
 		joins[n] = join

@@ -37,16 +37,20 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 			return a // evaluated once
 		}
 		r, preds, ok := o.pullUp(a.R, left, true)
-		if !ok || when != nil && nodeRisk(noColumns(r)) == readily {
+		if !ok {
 			return a
 		}
-		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, MarkCol: a.Col, When: when}
+		return orElse(&plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, MarkCol: a.Col, When: when}, noColumns(r), a)
 	case plan.ApplyMark:
 		r, preds, ok := o.pullUp(a.R, left, true)
-		if !ok || len(preds) > 0 && (readsText(a.R) || when != nil && nodeRisk(r) == readily) {
+		if !ok || len(preds) > 0 && readsText(a.R) {
 			return a
 		}
-		return &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, Test: a.On, MarkCol: a.Col, When: when}
+		j := &plan.Join{Kind: plan.Mark, L: a.L, R: r, On: preds, Test: a.On, MarkCol: a.Col, When: when}
+		if len(preds) == 0 {
+			return j
+		}
+		return orElse(j, r, a)
 	case plan.ApplyCross, plan.ApplyLeft:
 		r, preds, ok := o.pullUp(a.R, left, false)
 		if !ok {
@@ -61,8 +65,8 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		if !o.reads(a.R, left) {
 			return a
 		}
-		if r, preds, ok := o.pullUp(a.R, left, false); ok && (when == nil || nodeRisk(r) < readily) {
-			return &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}
+		if r, preds, ok := o.pullUp(a.R, left, false); ok {
+			return orElse(&plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}, r, a)
 		}
 	case plan.ApplyScalar:
 		if !o.reads(a.R, left) {
@@ -71,13 +75,42 @@ func (o *optimizer) decorrelate(n plan.Node) plan.Node {
 		if out := o.scalarAggregate(a, left, when); out != nil {
 			return out
 		}
-		if r, preds, ok := o.pullUp(a.R, left, false); ok && (when == nil || nodeRisk(r) < readily) {
+		if r, preds, ok := o.pullUp(a.R, left, false); ok {
 			value := a.R.Columns()[0]
-			j := &plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}
+			j := orElse(&plan.Join{Kind: plan.Single, L: a.L, R: r, On: preds, When: when}, r, a)
+			if j == a {
+				return a
+			}
 			return o.rename(j, left, a.Col, o.exprs([]int{value})[0])
 		}
 	}
 	return a
+}
+
+// orElse gives a join in the place of a subquery that is asked for by some rows
+// only the subquery itself to fall back on, where computing r for all rows may
+// fail readily. It gives the subquery where that cannot stand twice in a plan:
+// the CTEs of a plan are each defined once, and falling back within what is
+// fallen back on would double the plan with each level.
+func orElse(j *plan.Join, r plan.Node, a *plan.Apply) plan.Node {
+	if j.When == nil || nodeRisk(r) < readily {
+		return j
+	}
+	if !repeatable(a.R) {
+		return a
+	}
+	j.Else = a.R
+	return j
+}
+
+func repeatable(n plan.Node) bool {
+	ok := true
+	plan.Walk(n, func(n plan.Node) {
+		j, isJoin := n.(*plan.Join)
+		_, isWith := n.(*plan.With)
+		ok = ok && !isWith && !(isJoin && j.Else != nil)
+	})
+	return ok
 }
 
 // noColumns is a subquery of which only the number of rows counts.
@@ -275,7 +308,11 @@ func (o *optimizer) scalarAggregate(a *plan.Apply, left []int, when expr.Expr) p
 		return nil
 	}
 	in, preds, ok := o.pullUp(agg.In, left, false)
-	if !ok || len(preds) == 0 || when != nil && nodeRisk(in) == readily {
+	if !ok || len(preds) == 0 {
+		return nil
+	}
+	fails := when != nil && nodeRisk(in) == readily
+	if fails && !repeatable(agg) {
 		return nil
 	}
 	// Each conjunct must be an equality of something inside and something
@@ -312,6 +349,10 @@ func (o *optimizer) scalarAggregate(a *plan.Apply, left []int, when expr.Expr) p
 	cols := g.Columns()
 	right := &plan.Project{In: &g, Exprs: append(o.exprs(cols), expr.Bool(true)), Cols: append(slices.Clone(cols), found)}
 	j := &plan.Join{Kind: plan.Left, L: a.L, R: right, On: on, When: when}
+	if fails {
+		ids := agg.Columns()
+		j.Else = &plan.Project{In: agg, Exprs: append(o.exprs(ids), expr.Bool(true)), Cols: append(slices.Clone(ids), found)}
+	}
 	var ids []int
 	var with []expr.Expr
 	for i := range agg.Aggs {

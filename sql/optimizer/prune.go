@@ -162,7 +162,13 @@ func (o *optimizer) prune(n plan.Node, need colSet) plan.Node {
 		want := maps.Clone(need)
 		want.addExprs(plan.Exprs(n)...)
 		c := *n
-		c.L, c.R = o.prune(n.L, want), o.prune(n.R, want)
+		c.R = o.prune(n.R, want)
+		if n.Else != nil {
+			c.Else = o.prune(n.Else, want)
+			want = maps.Clone(want)
+			maps.Copy(want, free(n.Else))
+		}
+		c.L = o.prune(n.L, want)
 		if o.early {
 			return &c
 		}

@@ -176,7 +176,7 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 			// A row without a match would not pass: it is an inner join.
 			j.Kind = plan.Inner
 			if n.When != nil {
-				j.On, j.When = append([]expr.Expr{n.When}, n.On...), nil
+				j.On, j.When, j.Else = append([]expr.Expr{n.When}, n.On...), nil, nil
 			}
 			return o.pushJoin(&j, preds)
 		}
@@ -189,6 +189,9 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 		stay = preds
 	}
 	j.L, j.R = o.push(n.L, left), o.push(n.R, right)
+	if j.Else != nil {
+		j.Else = o.push(j.Else, nil)
+	}
 	return withFilter(&j, stay)
 }
 

@@ -189,6 +189,10 @@ type Join struct {
 	// not computed for it, and if no row asks, the right side may fail. Only
 	// Left, Single and Mark joins have it; the mark of such a row is any value.
 	When expr.Expr
+	// Else, when not nil, is the right side for one left row, whose columns it
+	// reads, without need of On. If R fails because of a value, which may stand
+	// in a row that no left row asks for, Else is evaluated for each that does.
+	Else Node
 	// Sized says that the right side is known to be the smaller one.
 	Sized bool
 	// Gate says that the right side is one row, or none when a condition on

@@ -130,7 +130,12 @@ func (n *Limit) Inputs() []Node { return []Node{n.In} }
 func (n *Window) Inputs() []Node { return []Node{n.In} }
 
 // Inputs are the nodes that this one reads.
-func (n *Join) Inputs() []Node { return []Node{n.L, n.R} }
+func (n *Join) Inputs() []Node {
+	if n.Else != nil {
+		return []Node{n.L, n.R, n.Else}
+	}
+	return []Node{n.L, n.R}
+}
 
 // Inputs are the nodes that this one reads.
 func (n *Apply) Inputs() []Node { return []Node{n.L, n.R} }
@@ -187,7 +192,14 @@ func (n *Limit) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
 func (n *Window) WithInputs(in []Node) Node { c := *n; c.In = in[0]; return &c }
 
 // WithInputs is a copy over other inputs.
-func (n *Join) WithInputs(in []Node) Node { c := *n; c.L, c.R = in[0], in[1]; return &c }
+func (n *Join) WithInputs(in []Node) Node {
+	c := *n
+	c.L, c.R = in[0], in[1]
+	if n.Else != nil {
+		c.Else = in[2]
+	}
+	return &c
+}
 
 // WithInputs is a copy over other inputs.
 func (n *Apply) WithInputs(in []Node) Node { c := *n; c.L, c.R = in[0], in[1]; return &c }
