@@ -44,7 +44,10 @@ js: ## build link/js/dist: the client for browsers and Node.js
 
 .PHONY: test
 test: ## run every module's tests
-	go test -timeout 10m $(PACKAGES)
+	@start=$$(date +%s); \
+	go test -timeout 10m $(PACKAGES); code=$$?; \
+	took=$$(( $$(date +%s) - start )); \
+	echo "the tests took $$((took / 60)) min $$((took % 60)) s"; exit $$code
 
 .PHONY: check
 check: fmt-check vet staticcheck vuln modules cross race ## everything CI checks beside the tests
@@ -77,6 +80,17 @@ vuln: ## govulncheck: known vulnerabilities that our code reaches (skipped where
 		*) echo "$$out"; exit 1 ;; \
 		esac; \
 	done
+
+.PHONY: outdated
+outdated: ## fail when a library or tool that we name has a newer version (skipped where no module proxy is reached)
+	@named=$$({ for m in $(MODULES); do \
+		(cd $$m && GOWORK=off go list -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}@{{.Version}}{{end}}' all) || exit 1; \
+	done; printf '%s\n' $(STATICCHECK) $(CYCLONEDX) $(GOVULNCHECK) | sed 's#/cmd/[^@]*##'; } | sort -u); \
+	out=$$(cd server && GOWORK=off go list -m -u -f '{{with .Update}}{{$$.Path}} {{$$.Version}}, newer: {{.Version}}{{end}}' $$named 2>&1); code=$$?; \
+	case "$$code" in \
+	0) echo "$$out" | grep . && exit 1; echo "$$(echo "$$named" | wc -l) libraries and tools, each in its newest version" ;; \
+	*) echo 'skipped: the module proxy cannot be reached, or does not know all'; echo "$$out" | head -1 ;; \
+	esac
 
 .PHONY: modules
 modules: ## build each module by itself, without the workspace
