@@ -18,8 +18,12 @@ const (
 )
 
 // maxHold is how many changes are dispatched under one hold of the topic's
-// lock, which whoever registers waits for.
-const maxHold = 4 * maxBatchRows
+// lock, and maxAsked how many filters are asked, but for those of one change:
+// whoever registers waits for the lock, and the committer with him.
+const (
+	maxHold  = 4 * maxBatchRows
+	maxAsked = 4 * maxHold
+)
 
 // dispatcher turns changes into batches. It belongs to one shard's goroutine.
 type dispatcher struct {
@@ -33,6 +37,7 @@ type dispatcher struct {
 	before, after       sqltype.Row
 	beforeBuf, afterBuf sqltype.Row
 	width               int
+	asked               int // filters under the present hold of the topic's lock
 	opened              []*projection
 	deaf                []*projection
 	ended               []*Subscription
@@ -56,8 +61,8 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 		d.visit = d.offer
 	}
 	d.last = run[len(run)-1].event.Seq
-	for part := range slices.Chunk(run, maxHold) {
-		d.part(t, part)
+	for len(run) > 0 {
+		run = run[d.part(t, run):]
 		d.settle()
 	}
 	for i, p := range d.deaf {
@@ -67,12 +72,12 @@ func (d *dispatcher) dispatch(t *topic, run []entry) {
 	d.deaf, d.event = d.deaf[:0], nil
 }
 
-// part dispatches some of a run, in messages of their own.
-func (d *dispatcher) part(t *topic, run []entry) {
+// part dispatches the first n of a run, in messages of their own.
+func (d *dispatcher) part(t *topic, run []entry) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range run {
-		e := run[i].event
+	for d.asked = 0; n < min(len(run), maxHold) && d.asked < maxAsked; n++ {
+		e := run[n].event
 		d.event, d.width = e, -1
 		t.index.Visit(e.Old, e.New, d.visit)
 	}
@@ -81,6 +86,7 @@ func (d *dispatcher) part(t *topic, run []entry) {
 		d.opened[i] = nil
 	}
 	d.opened = d.opened[:0]
+	return n
 }
 
 // settle ends the subscriptions that cannot go on. It runs without the topic's
@@ -147,6 +153,7 @@ func (d *dispatcher) offer(g *group) {
 	if first.deaf && len(g.projs) == 1 {
 		return
 	}
+	d.asked++
 	kind, err := d.classify(first)
 	if err != nil {
 		for _, p := range g.projs {

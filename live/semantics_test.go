@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
+	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/commons/sqltype"
@@ -196,6 +197,35 @@ func TestOneMessageACommit(t *testing.T) {
 		m, ok, err := s.Poll(context.Background())
 		if err != nil || !ok || len(m.Rows) != want {
 			t.Fatalf("got %d rows, %v, %v, want %d", len(m.Rows), ok, err, want)
+		}
+	}
+}
+
+// TestManyFiltersLetOthersIn checks that a large commit does not keep the
+// topic's lock for as long as all filters take for all of it.
+func TestManyFiltersLetOthersIn(t *testing.T) {
+	db := newDatabase(t, Options{Limits: config.Live{MaxPerUser: 1000, Queue: 2000}})
+	const filters, rows = 200, 300
+	var subs []*Subscription
+	for n := range filters {
+		subs = append(subs, db.subscribe(spec("u", plan(nBelow(int64(1000+n))))))
+	}
+	ops := make([]op, rows)
+	for i := range ops {
+		ops[i] = op{id: int64(i), room: "bulk"}
+	}
+	db.write("u", ops...)
+	db.hub.drain()
+	for _, s := range subs {
+		for got := 0; got < rows; {
+			m, ok, err := s.Poll(t.Context())
+			if err != nil || !ok {
+				t.Fatalf("after %d rows: %v, %v", got, ok, err)
+			}
+			if len(m.Rows) > maxAsked/filters+1 {
+				t.Fatalf("%d rows were dispatched to %d filters under one lock", len(m.Rows), filters)
+			}
+			got += len(m.Rows)
 		}
 	}
 }

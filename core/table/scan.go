@@ -262,7 +262,12 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	builders := sc.dec.NewBuilders(sc.hint(limit))
 	var ids []int64
 	n, bytes := 0, 0
-	for n < limit && bytes < batchBytes {
+	for steps := 1; n < limit && bytes < batchBytes; steps++ {
+		if steps%stepsUnasked == 0 { // deleted rows make no batch
+			if err := context.Cause(ctx); err != nil {
+				return nil, sc.fail(err)
+			}
+		}
 		ok, err := sc.step(ctx)
 		if err != nil {
 			return nil, sc.fail(err)
@@ -322,6 +327,9 @@ func (sc *scanner) Next(ctx context.Context) (*vector.Batch, error) {
 	}
 	return vector.NewBatch(cols, n), nil
 }
+
+// stepsUnasked is how many rows are looked at before the context is.
+const stepsUnasked = 4096
 
 // firstBatch is how many rows the first batch makes room for. How many a user
 // has of a table's rows is not known; most have few, and for those who have

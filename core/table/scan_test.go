@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -190,4 +191,50 @@ func TestRandomHistory(t *testing.T) {
 			t.Fatal("two rows have one number")
 		}
 	})
+}
+
+// patient is a context that ends when it was asked a number of times.
+type patient struct {
+	context.Context
+	asked, most int
+}
+
+func (p *patient) Err() error {
+	if p.asked++; p.asked > p.most {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestScanOfDeletedRowsEnds reads a part of a table where every row is deleted:
+// that ends with its context.
+func TestScanOfDeletedRowsEnds(t *testing.T) {
+	f := open(t, memkv.New(memkv.Options{}), Options{})
+	tab := f.table(ident.SharedTable, "t", true, nil)
+	const rows = 3 * stepsUnasked
+	writes := make([]exec.Write, rows)
+	for i := range writes {
+		writes[i] = insert(int64(i), "")
+	}
+	f.mustCommit("", tab, writes...)
+	for i, r := range f.scan("", tab, exec.ScanRequest{}) {
+		writes[i] = exec.Write{Op: change.Delete, Old: row(r.id, ""), OldSeq: r.seq}
+	}
+	f.mustCommit("", tab, writes...)
+	st := f.Acquire()
+	defer st.Release()
+	v := View{Store: f.Store, State: st, Now: f.clock.now()}
+	src, err := v.Table(t.Context(), tab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An order by key is what no image gives.
+	sc, err := src.Scan(t.Context(), exec.ScanRequest{Columns: []int{0}, Ranges: []exec.KeyRange{{Low: sqltype.NewBigInt(0)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.Close()
+	if b, err := sc.Next(&patient{Context: context.Background(), most: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("it gives %v, %v", b, err)
+	}
 }
