@@ -31,8 +31,9 @@ type world struct {
 	ns     string
 	stream bool
 	keyed  bool
-	// kills is set where the server may go away.
-	kills bool
+	// kills is set where the server may go away, purges where it removes deleted
+	// rows, of which nobody is told.
+	kills, purges bool
 	cols  []column
 	users []string
 
@@ -157,7 +158,7 @@ func (w *world) query(rng *rand.Rand) (columns, where string) {
 		return columns, " WHERE tag = 'x' AND (" + w.condition(rng, 1) + " OR k < 0)"
 	case 3:
 		if !w.stream { // each write moves the row in or out
-			if rng.IntN(2) == 0 { // deleted rows stay, with another mark
+			if w.keyed && !w.purges && rng.IntN(2) == 0 { // deleted rows stay, with another mark
 				return "k, CASE WHEN _deleted THEN -mark ELSE mark END AS mark, tag", " WHERE tag = 'x' OR k < 0"
 			}
 			return columns, fmt.Sprintf(" WHERE (_seq %% 3 = %d AND _updated > '2001-01-01' OR k < 0) AND NOT _deleted", rng.IntN(3))

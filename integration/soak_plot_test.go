@@ -38,7 +38,7 @@ type additions struct{ sure, maybe atomic.Int64 }
 func (s *soak) plant(ns, kind string, keyed bool, clauses string) {
 	s.t.Helper()
 	p := &plot{shared: kind == "SHARED", counters: map[string]*additions{}, world: &world{
-		t: s.t, rng: s.fork(), server: s.server, proxy: s.proxy, admin: s.admin, ns: ns, keyed: keyed, kills: true, users: s.users,
+		t: s.t, rng: s.fork(), server: s.server, proxy: s.proxy, admin: s.admin, ns: ns, keyed: keyed, kills: true, purges: true, users: s.users,
 		cols: []column{
 			{name: "n", typ: "BIGINT", values: []string{"0", "1", "4", "7", "NULL"}},
 			{name: "body", typ: "TEXT", values: []string{"'b'", "'series 1'", "'b5'", "NULL"}},
