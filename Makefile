@@ -154,8 +154,8 @@ stress: ## ten writers, twenty listeners: memory, CPU, latency, leaks, flushes; 
 		-run 'TestMemoryStabilityUnderWriteLoad|TestConcurrentWritersAndListeners|TestCpuUsageUnderLoad|TestWebsocketConnectionLeakDetection|TestMemoryReleaseAfterStress|TestQueryPerformanceUnderStress|TestFlushOperationsDuringStress|TestActorSystemStability|TestRocksdbMemoryBounds|TestGracefulDegradation'
 
 .PHONY: load
-load: ## a minute of twice the load that the server can take, and 40 restarts under load
-	go test -timeout 20m ./integration -run 'TestOverload|TestRestartUnderLoad' -v -load.time 60s -load.restarts 20
+load: ## a minute of twice the load that the server can take, one of long statements, and 40 restarts under load
+	go test -timeout 20m ./integration -run 'TestOverload|TestLongFlood|TestRestartUnderLoad' -v -load.time 60s -load.restarts 20
 
 .PHONY: crash
 crash: ## kill a process hundreds of times at every step of flush, compaction, definitions, backup and restore

@@ -390,7 +390,7 @@ func (e *Engine) SetLimits(q config.Query) { e.gate.Set(places(q)) }
 func (e *Engine) Delayed(delay time.Duration) (busy bool) { return e.gate.Delayed(delay) }
 
 func places(q config.Query) slot.Options {
-	return slot.Options{Most: q.MaxConcurrent, Running: q.MaxRunning, Wait: q.MaxWait.Std()}
+	return slot.Options{Most: q.MaxConcurrent, Running: q.MaxRunning, Wait: q.MaxWait.Std(), Limit: q.Timeout.Std()}
 }
 
 // Stats are the engine's figures for monitoring.

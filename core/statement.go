@@ -80,6 +80,9 @@ func (st *statement) run(ctx context.Context) error {
 	if st.elapsed == 0 {
 		st.elapsed = time.Since(st.start)
 	}
+	if errors.Is(err, context.DeadlineExceeded) && st.turn.Starved(st.elapsed) {
+		err = slot.ErrStopped
+	}
 	st.s.slow(st.text, st.elapsed)
 	return err
 }
@@ -181,6 +184,7 @@ func (st *statement) environment(state *table.State, now time.Time) *exec.Env {
 // query runs a SELECT and its like.
 func (st *statement) query(ctx context.Context, state *table.State, prep *sql.Prepared) error {
 	env := st.environment(state, st.start)
+	env.Pauser = st.turn
 	if st.sound {
 		st.view.Sound = &table.Sound{}
 	}

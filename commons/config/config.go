@@ -164,16 +164,18 @@ type Query struct {
 	PlanCacheSize int `toml:"plan_cache_size"`
 	// MaxConcurrent is how many requests may be under way, those included that
 	// wait for others, for a sync or for their client; more are refused at once
-	// with 503. Default 1024.
+	// with 503. The last eighth is for users who have little under way. Default
+	// 1024.
 	MaxConcurrent int `toml:"max_concurrent"`
-	// MaxRunning is how many statements may compute at a time, beside half as
-	// many that are known to be long; the others wait. 0: four for each core,
-	// at least 8.
+	// MaxRunning is how many statements may compute at a time, beside a quarter
+	// as many that are long; the others wait. 0: four for each core, at least
+	// 8, and one for each core.
 	MaxRunning int `toml:"max_running"`
 	// MaxWait is how long a statement may wait for others before it is refused
-	// with 503; one that is known to be long, five times as long. Where many
-	// wait already, one whose wait would be longer than a sixteenth of it is
-	// refused at once. Default 2s.
+	// with 503; one that is known to be long, five times as long, and at once
+	// if it would not come to its end in time. Where many wait already, one
+	// whose wait would be longer than a sixteenth of it is refused at once.
+	// Default 2s.
 	MaxWait Duration `toml:"max_wait"`
 	// Slow is from when on a statement is logged as slow; 0: never. Default 1s.
 	Slow Duration `toml:"slow"`

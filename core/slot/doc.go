@@ -16,9 +16,12 @@
 // answer "come back later" is worth most when it comes soon. Small requests may
 // wait before they even come to the gate, which is told of that (see Delayed).
 //
-// Long statements have places of their own. One that keeps its place for
-// 100 ms while others wait for it goes on in a place of the second lane and
-// leaves the first to them; the gate remembers its text, and the next time it
-// begins in the second lane. So reports do not stand in the way of lookups, and
-// the other way round. Nothing is interrupted for it.
+// Long statements have places of their own, one for each core. One that keeps
+// its place for 100 ms beside others goes on in the second lane and leaves the
+// first to them; the gate remembers its text without the constants, and for how
+// long it had a place, and the next time it begins in the second lane. So
+// reports do not stand in the way of lookups, and the other way round. In the
+// second lane as well users take turns: a query that calls Pause stands still
+// while it is another user's. What would wait there for too long, or not come
+// to its end within its time limit, is refused at once.
 package slot

@@ -25,15 +25,15 @@ const (
 	// haste is the part of the longest wait that a newcomer to a crowd may
 	// expect.
 	haste = 16
+	// apart is which part of the places may be taken before anybody looks
+	// whether a long statement has one.
+	apart = 4
 	// patience is how much longer than others statements wait that are known to
 	// be long.
 	patience = 5
-	// overflow is by how many times statements that turned out to be long may
-	// fill the second lane.
-	overflow = 4
-	// maxKnown is how many texts are remembered as long, and maxHashed how many
-	// bytes of each are looked at.
-	maxKnown, maxHashed = 1024, 4 << 10
+	// reserve is the part of all that may be under way that is kept for users
+	// who have little of it, and little how many such a user may have there.
+	reserve, little = 8, 4
 )
 
 // Options set the limits of a Gate.
@@ -41,11 +41,16 @@ type Options struct {
 	// Most is how many statements may be under way, running, lent or waiting.
 	// Default 1024.
 	Most int
-	// Running is how many compute at a time, beside half as many long ones.
-	// Default four for each core, at least 8.
+	// Running is how many compute at a time. Default four for each core, at
+	// least 8.
 	Running int
+	// Long is how many long ones compute beside them. Default a quarter of
+	// Running, which is one for each core, or one.
+	Long int
 	// Wait is how long one may wait for a place. Default 2s.
 	Wait time.Duration
+	// Limit is the time limit of a statement; 0: none.
+	Limit time.Duration
 }
 
 type laneID uint8
@@ -56,39 +61,20 @@ const (
 	lanes
 )
 
-// lane is a number of places and who waits for them.
-type lane struct {
-	limit, running int
-	// back are those who have lent their place and want it again.
-	back []*Turn
-	// ring has the users who wait, in the order of their turns.
-	ring    []*queue
-	users   map[ident.UserID]*queue
-	waiting int
-}
-
-// queue is a user's statements that wait. It is never empty.
-type queue struct {
-	user  ident.UserID
-	turns []*Turn
-	since time.Duration // when it came to the end of the ring
-}
-
 // Gate has the places. It may be used from several goroutines.
 //
 // Benchmark: BenchmarkEnter.
 type Gate struct {
 	start   time.Time
 	stopped <-chan struct{}
-	seed    maphash.Seed
 
 	mu       sync.Mutex // guards what follows
 	opts     Options
 	lanes    [lanes]lane
-	running  []*Turn // those of the first lane
 	underWay int
-	known    [maxKnown]uint64 // hashes of texts that were long
-	any      bool             // known has had one
+	modest   map[ident.UserID]int // those in the reserve
+	known    known
+	moved    int64 // how many have come to the second lane
 	timer    *time.Timer
 	beating  bool
 	inlet    inlet
@@ -119,11 +105,15 @@ func (r Reason) String() string {
 var errOverloaded = dberr.New(dberr.ResourceExhausted, "The server has more statements to run than it can.").
 	WithState("53000").WithHint("Nothing of the request was run. Try again in a moment.")
 
+// ErrStopped ends a query that has begun and gets no processor any more.
+var ErrStopped = dberr.New(dberr.ResourceExhausted, "The server has more long statements to run than it can.").
+	WithState("53000").WithHint("The query was stopped, it has changed nothing. Try again later.")
+
 // New makes a Gate. Who waits when stopped is closed gets a place at once, to
 // find out about the end by itself.
 func New(opts Options, stopped <-chan struct{}) *Gate {
 	g := &Gate{
-		start: time.Now(), stopped: stopped, seed: maphash.MakeSeed(),
+		start: time.Now(), stopped: stopped, modest: map[ident.UserID]int{}, known: known{seed: maphash.MakeSeed()},
 		waits: histogram.New(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 	}
 	for i := range g.lanes {
@@ -141,6 +131,12 @@ func (g *Gate) Set(opts Options) {
 	}
 	if opts.Running <= 0 {
 		opts.Running = max(4*runtime.GOMAXPROCS(0), 8)
+		if opts.Long <= 0 {
+			opts.Long = runtime.GOMAXPROCS(0)
+		}
+	}
+	if opts.Long <= 0 {
+		opts.Long = max(opts.Running/4, 1)
 	}
 	if opts.Wait <= 0 {
 		opts.Wait = 2 * time.Second
@@ -148,7 +144,7 @@ func (g *Gate) Set(opts Options) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.opts = opts
-	g.lanes[shortLane].limit, g.lanes[longLane].limit = opts.Running, max(opts.Running/2, 1)
+	g.lanes[shortLane].limit, g.lanes[longLane].limit = opts.Running, opts.Long
 	g.pass(shortLane)
 	g.pass(longLane)
 }
@@ -163,19 +159,20 @@ func (g *Gate) Enter(ctx context.Context, t *Turn, user ident.UserID, text strin
 	g.mu.Lock()
 	g.inlet.passed++
 	switch {
-	case g.underWay >= g.opts.Most:
+	case g.underWay >= g.opts.Most-g.opts.Most/reserve && !g.spare(t, user):
 		g.refused[Full]++
 		g.mu.Unlock()
 		return errOverloaded
 	case g.inlet.choked && !patient && !g.inlet.takes(user):
 		g.refused[Crowded]++
+		g.yieldSpare(t, user)
 		g.mu.Unlock()
 		return errOverloaded
 	}
 	g.underWay++
 	t.gate, t.user, t.text = g, user, text
 	l := &g.lanes[shortLane]
-	if l.waiting == 0 && len(l.back) == 0 && (l.running < l.limit/2 || !g.any && l.running < l.limit) {
+	if l.wanted() == 0 && len(l.running)+len(g.lanes[longLane].running) < max(l.limit/apart, 1) {
 		g.take(t, shortLane)
 		g.mu.Unlock()
 		return nil
@@ -183,26 +180,52 @@ func (g *Gate) Enter(ctx context.Context, t *Turn, user ident.UserID, text strin
 	return g.enterBusy(ctx, t, patient)
 }
 
+// spare tells whether there is room for one more where most of it is taken: for
+// a user who has little in the rest. So nobody's flood locks out the others.
+func (g *Gate) spare(t *Turn, user ident.UserID) bool {
+	if g.underWay >= g.opts.Most || g.modest[user] >= little {
+		return false
+	}
+	g.modest[user]++
+	t.spare = true
+	return true
+}
+
+func (g *Gate) yieldSpare(t *Turn, user ident.UserID) {
+	if !t.spare {
+		return
+	}
+	t.spare = false
+	if g.modest[user]--; g.modest[user] == 0 {
+		delete(g.modest, user)
+	}
+}
+
+// end takes a turn out of the count.
+func (g *Gate) end(t *Turn) {
+	g.yieldSpare(t, t.user)
+	g.underWay--
+	t.reset()
+}
+
 // enterBusy is Enter when not everybody finds a place. It has the lock, and
 // gives it up.
 func (g *Gate) enterBusy(ctx context.Context, t *Turn, patient bool) error {
-	if g.knows(t.text) {
-		t.lane, t.predicted = longLane, true
+	if hash, ok := g.known.find(t.text); ok {
+		t.lane, t.hash, t.predicted = longLane, hash, true
 	}
 	l := &g.lanes[t.lane]
-	if l.waiting == 0 && len(l.back) == 0 && l.running < l.limit {
+	if l.free() {
 		g.take(t, t.lane)
-		if t.predicted {
-			t.since = g.now()
-		}
+		t.since = g.now()
+		g.watch()
 		g.mu.Unlock()
 		return nil
 	}
 	now := g.now()
-	if !patient && g.crowded(l, t, now) {
+	if !patient && (t.lane == shortLane && g.crowded(l, t, now) || t.lane == longLane && g.hopeless(t)) {
 		g.refused[Crowded]++
-		g.underWay--
-		*t = Turn{}
+		g.end(t)
 		g.mu.Unlock()
 		return errOverloaded
 	}
@@ -238,7 +261,7 @@ func (g *Gate) crowded(l *lane, t *Turn, now time.Duration) bool {
 		return false
 	}
 	most := g.longest(t.lane) / haste
-	if q := l.users[t.user]; q != nil && now-q.turns[0].queued > most {
+	if q := l.users[t.user]; q != nil && len(q.turns) > 0 && now-q.turns[0].queued > most {
 		return true
 	}
 	return now-l.ring[0].since > most
@@ -261,95 +284,56 @@ func (g *Gate) withdraw(t *Turn, ready chan bool) bool {
 		return false
 	}
 	g.lanes[t.lane].remove(t)
-	g.underWay--
-	*t = Turn{}
+	g.end(t)
 	return true
-}
-
-func (l *lane) push(t *Turn, now time.Duration) {
-	q := l.users[t.user]
-	if q == nil {
-		q = &queue{user: t.user, since: now}
-		l.users[t.user] = q
-		l.ring = append(l.ring, q)
-	}
-	q.turns = append(q.turns, t)
-	l.waiting++
-}
-
-// pop takes the next one out: the oldest of the user whose turn it is.
-func (l *lane) pop(now time.Duration) *Turn {
-	q := l.ring[0]
-	t := q.turns[0]
-	q.turns = slices.Delete(q.turns, 0, 1)
-	l.ring = slices.Delete(l.ring, 0, 1)
-	if len(q.turns) > 0 {
-		q.since = now
-		l.ring = append(l.ring, q)
-	} else {
-		delete(l.users, q.user)
-	}
-	l.waiting--
-	return t
-}
-
-func (l *lane) remove(t *Turn) {
-	q := l.users[t.user]
-	q.turns = slices.DeleteFunc(q.turns, func(x *Turn) bool { return x == t })
-	if len(q.turns) == 0 {
-		delete(l.users, q.user)
-		l.ring = slices.DeleteFunc(l.ring, func(x *queue) bool { return x == q })
-	}
-	l.waiting--
 }
 
 // take gives a turn a place, whether or not there is one.
 func (g *Gate) take(t *Turn, lane laneID) {
-	t.lane, t.runs, t.since = lane, true, 0
-	g.lanes[lane].running++
-	if lane == shortLane {
-		t.index = len(g.running)
-		g.running = append(g.running, t)
-	}
+	l := &g.lanes[lane]
+	t.lane, t.runs, t.since, t.index = lane, true, 0, len(l.running)
+	l.running = append(l.running, t)
 }
 
 // drop takes a turn's place away.
 func (g *Gate) drop(t *Turn) {
 	if t.since != 0 {
-		t.used += g.now() - t.since
+		took := g.now() - t.since
+		t.used += took
+		t.slice += took
 	}
 	t.runs, t.since = false, 0
-	g.lanes[t.lane].running--
-	if t.lane == shortLane {
-		g.unlist(t)
-	}
-}
-
-func (g *Gate) unlist(t *Turn) {
-	last := len(g.running) - 1
-	g.running[t.index] = g.running[last]
-	g.running[t.index].index = t.index
-	g.running[last] = nil
-	g.running = g.running[:last]
+	g.lanes[t.lane].unlist(t)
 }
 
 // pass gives free places to those who wait.
 func (g *Gate) pass(lane laneID) {
 	l := &g.lanes[lane]
-	if l.waiting == 0 && len(l.back) == 0 {
+	if l.wanted() == 0 {
 		return
 	}
 	now := g.now()
-	for l.running < l.limit && (len(l.back) > 0 || l.waiting > 0) {
+	for len(l.running) < l.limit {
 		var t *Turn
 		if len(l.back) > 0 {
 			t = l.back[0]
 			l.back = slices.Delete(l.back, 0, 1)
-		} else {
-			t = l.pop(now)
-			if lane == shortLane && g.knows(t.text) && !g.enterLong(t, now) {
-				continue // it was found to be long while this one waited
+		} else if t = l.pop(now); t == nil {
+			return
+		}
+		switch {
+		case t.resume != nil:
+			t.slice, t.stood = 0, t.stood+now-t.queued
+			if t.wake(); t.lent > 0 {
+				continue // it takes the place when it is back
 			}
+			g.take(t, lane)
+			t.since = now
+			continue
+		case t.begun:
+		case lane == shortLane && !g.stays(t, now):
+			continue // it was found to be long while this one waited
+		default:
 			g.waits.Observe((now - t.queued).Seconds())
 		}
 		g.take(t, t.lane)
@@ -358,11 +342,16 @@ func (g *Gate) pass(lane laneID) {
 	}
 }
 
-// enterLong moves one who waits into the second lane; false: it waits there.
-func (g *Gate) enterLong(t *Turn, now time.Duration) bool {
-	t.lane, t.predicted = longLane, true
+// stays tells whether one whose turn it is may run, in the second lane if it is
+// known to be long by now; false: it waits there.
+func (g *Gate) stays(t *Turn, now time.Duration) bool {
+	hash, ok := g.known.find(t.text)
+	if !ok {
+		return true
+	}
+	t.lane, t.hash, t.predicted = longLane, hash, true
 	l := &g.lanes[longLane]
-	if l.waiting == 0 && len(l.back) == 0 && l.running < l.limit {
+	if l.free() {
 		return true
 	}
 	l.push(t, now)
@@ -371,12 +360,12 @@ func (g *Gate) enterLong(t *Turn, now time.Duration) bool {
 
 func (t *Turn) answer(ok bool) {
 	ready := t.ready
-	t.ready = nil
+	t.ready, t.begun = nil, true
 	ready <- ok
 }
 
-// watch starts the beat that looks after those who wait, for as long as there
-// are any.
+// watch starts the beat that looks after those who wait, or are in each other's
+// way, for as long as there are any.
 func (g *Gate) watch() {
 	if g.beating {
 		return
@@ -389,84 +378,50 @@ func (g *Gate) watch() {
 	}
 }
 
-// look moves long statements out of the way and refuses who has waited for too
-// long.
+// busy tells whether statements of the first lane are in each other's way.
+func (g *Gate) busy() bool {
+	l := &g.lanes[shortLane]
+	return l.wanted() > 0 || len(l.running) > 0 && len(l.running)+len(g.lanes[longLane].running) >= max(l.limit/apart, 1)
+}
+
+// look moves long statements out of the way, has them take turns, and refuses
+// who has waited for too long.
 func (g *Gate) look() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if l := &g.lanes[shortLane]; l.waiting > 0 || len(l.back) > 0 {
+	if g.busy() {
 		g.makeWay(now)
 		g.pass(shortLane)
 	}
-	left := 0
+	g.share(now)
+	g.pass(longLane)
+	left := max(len(g.lanes[longLane].running)-g.lanes[longLane].limit, 0)
 	for id := range g.lanes {
-		l := &g.lanes[id]
+		l, longest := &g.lanes[id], g.longest(laneID(id))
 		for _, q := range slices.Clone(l.ring) {
-			for len(q.turns) > 0 && now-q.turns[0].queued > g.longest(laneID(id)) {
+			for len(q.turns) > 0 && now-q.turns[0].queued > longest {
 				t := q.turns[0]
 				l.remove(t)
 				g.refused[Waited]++
-				g.underWay--
 				ready := t.ready
-				*t = Turn{}
+				g.end(t)
 				ready <- false
 			}
+			for _, t := range slices.Clone(q.paused) {
+				if now-t.queued > longest {
+					g.refused[Waited]++
+					l.remove(t)
+					t.err = ErrStopped
+					t.wake()
+				}
+			}
 		}
-		left += l.waiting + len(l.back)
+		left += l.wanted()
 	}
-	if g.beating = left > 0; g.beating {
+	if g.beating = left > 0 || g.busy(); g.beating {
 		g.timer.Reset(beat)
 	}
-}
-
-// room tells whether the second lane takes one more that turned out to be long.
-func (g *Gate) room() bool {
-	l := &g.lanes[longLane]
-	return l.running < overflow*l.limit
-}
-
-// makeWay moves statements that have had a place for long into the second lane.
-func (g *Gate) makeWay(now time.Duration) {
-	for _, t := range slices.Clone(g.running) {
-		if t.since == 0 {
-			t.since = now // from now on somebody waits for it
-			continue
-		}
-		if t.used+now-t.since < quantum || !g.room() {
-			continue
-		}
-		g.remember(t.text)
-		g.lanes[shortLane].running--
-		g.unlist(t)
-		t.lane = longLane
-		g.lanes[longLane].running++
-	}
-}
-
-// hash is never 0.
-func (g *Gate) hash(text string) uint64 {
-	h := maphash.String(g.seed, text[:min(len(text), maxHashed)])
-	return max(h, 1)
-}
-
-func (g *Gate) remember(text string) {
-	h := g.hash(text)
-	g.known[h%maxKnown], g.any = h, true
-}
-
-func (g *Gate) forget(text string) {
-	if h := g.hash(text); g.known[h%maxKnown] == h {
-		g.known[h%maxKnown] = 0
-	}
-}
-
-func (g *Gate) knows(text string) bool {
-	if !g.any {
-		return false
-	}
-	h := g.hash(text)
-	return g.known[h%maxKnown] == h
 }
 
 // Stats are the figures of a Gate.
@@ -475,7 +430,8 @@ type Stats struct {
 	// place, or wait.
 	UnderWay int
 	// Running compute, RunningLong of them as long ones. Waiting wait for a
-	// place, WaitingLong of them for one of a long statement.
+	// place, WaitingLong of them for one of a long statement, those included
+	// that stand still for others.
 	Running, RunningLong, Waiting, WaitingLong int
 	// Refused counts by reason.
 	Refused [reasons]int64
@@ -490,10 +446,10 @@ func (g *Gate) Stats() Stats {
 	s := Stats{UnderWay: g.underWay, Refused: g.refused, Waits: g.waits.Snapshot()}
 	for id := range g.lanes {
 		l := &g.lanes[id]
-		s.Running += l.running
-		s.Waiting += l.waiting + len(l.back)
+		s.Running += len(l.running)
+		s.Waiting += l.wanted()
 	}
-	s.RunningLong = g.lanes[longLane].running
-	s.WaitingLong = g.lanes[longLane].waiting + len(g.lanes[longLane].back)
+	s.RunningLong = len(g.lanes[longLane].running)
+	s.WaitingLong = g.lanes[longLane].wanted()
 	return s
 }

@@ -22,7 +22,7 @@ func inside(t *testing.T, opts Options, f func(t *testing.T, g *Gate)) {
 		f(t, g)
 		synctest.Wait()
 		s := g.Stats()
-		if s.UnderWay != 0 || s.Running != 0 || s.Waiting != 0 || len(g.running) != 0 {
+		if s.UnderWay != 0 || s.Running != 0 || s.Waiting != 0 || len(g.lanes[shortLane].running) != 0 {
 			t.Errorf("something is left: %+v", s)
 		}
 		time.Sleep(2 * beat)
@@ -319,21 +319,17 @@ func TestBackInTurn(t *testing.T) {
 // after a moment, the text is remembered, and the next time it does not take
 // the places of short ones, until it is short again.
 func TestLongMakesWay(t *testing.T) {
-	inside(t, Options{Running: 2}, func(t *testing.T, g *Gate) {
+	inside(t, Options{Running: 2, Long: 2}, func(t *testing.T, g *Gate) {
 		a, b := enter(t, g, "ann", "report"), enter(t, g, "ann", "report")
-		time.Sleep(time.Minute) // nobody waits, so they are in nobody's way
-		if s := g.Stats(); s.RunningLong != 0 {
-			t.Errorf("%+v", s)
-		}
 		start := time.Now()
 		lookup := enter(t, g, "ann", "lookup")
 		if took := time.Since(start); took < quantum || took > quantum+3*beat {
 			t.Errorf("a short one waited %v for long ones", took)
 		}
+		time.Sleep(3 * beat)
 		if s := g.Stats(); s.RunningLong != 2 || s.Running != 3 {
 			t.Errorf("%+v", s)
 		}
-		// Two are long, twice of what the lane begins with.
 		report := ask(t.Context(), g, "ann", "report")
 		other := enter(t, g, "ann", "lookup")
 		if report.in(t) {
@@ -341,13 +337,10 @@ func TestLongMakesWay(t *testing.T) {
 		}
 		other.Leave()
 		a.Leave()
-		if report.in(t) {
-			t.Error("a report begins beside another")
-		}
-		b.Leave()
 		if !report.in(t) {
 			t.Error("the place is lost")
 		}
+		b.Leave()
 		report.turn.Leave() // it was short
 		again := enter(t, g, "ann", "report")
 		if again.lane != shortLane {
@@ -362,7 +355,7 @@ func TestLongMakesWay(t *testing.T) {
 // places, before anybody knows that it is long: those that still wait do not
 // take the places of short ones when it is known.
 func TestManyLongAtOnce(t *testing.T) {
-	inside(t, Options{Running: 4, Wait: time.Minute}, func(t *testing.T, g *Gate) {
+	inside(t, Options{Running: 4, Long: 4, Wait: time.Minute}, func(t *testing.T, g *Gate) {
 		var all []*asker
 		for range 20 {
 			all = append(all, ask(t.Context(), g, "boss", "report"))
@@ -371,7 +364,7 @@ func TestManyLongAtOnce(t *testing.T) {
 			enter(t, g, "ann", "lookup").Leave()
 			time.Sleep(quantum / 5)
 		}
-		if s := g.Stats(); s.RunningLong != 4 || s.WaitingLong != 16 {
+		if s := g.Stats(); s.RunningLong < 4 || s.RunningLong > 5 || s.RunningLong+s.WaitingLong != 20 {
 			t.Errorf("%+v", s)
 		}
 		start := time.Now()

@@ -88,7 +88,7 @@ func (o *applyOp) eval(ctx context.Context, b *vector.Batch, i int) (*applied, e
 	if a := o.memo[string(o.key)]; a != nil {
 		return a, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := o.r.env.pause(ctx); err != nil {
 		return nil, err
 	}
 	for _, c := range o.n.outer {

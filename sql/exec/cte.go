@@ -130,7 +130,7 @@ func (s *cteState) drain(ctx context.Context, r *run, n node) error {
 		if b == nil {
 			return nil
 		}
-		if err := ctx.Err(); err != nil {
+		if err := r.env.pause(ctx); err != nil {
 			return err
 		}
 		if s.seen != nil {

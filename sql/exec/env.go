@@ -36,9 +36,30 @@ type Env struct {
 	// Parallelism is how many goroutines a query may use at most; 0 and 1:
 	// the caller's own only.
 	Parallelism int
+	// Pauser is asked between batches, where the query holds nothing that others
+	// wait for, and may let others compute first; nil: nobody is.
+	Pauser Pauser
 	// BatchSize is how many rows a batch that operators make has at most;
 	// 0: vector.BatchSize. Tests vary it.
 	BatchSize int
+}
+
+// Pauser has statements take turns with the processor. Several goroutines of a
+// query may ask at a time.
+type Pauser interface {
+	// Pause returns when it is the query's turn, or why the query must end.
+	Pause(ctx context.Context) error
+}
+
+// pause lets others compute if it is their turn, and tells why the query must
+// end if it must.
+func (e *Env) pause(ctx context.Context) error {
+	if e.Pauser != nil {
+		if err := e.Pauser.Pause(ctx); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // DefaultMemoryLimit is the memory of a query whose Env sets no limit.

@@ -188,7 +188,7 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 		return o.nextInstead(ctx)
 	}
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := o.r.env.pause(ctx); err != nil {
 			return nil, err
 		}
 		if o.probe == nil {
@@ -216,7 +216,7 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			if b != nil || err != nil {
 				return b, err
 			}
-			if err := ctx.Err(); err != nil {
+			if err := o.r.env.pause(ctx); err != nil {
 				return nil, err
 			}
 		}

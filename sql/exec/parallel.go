@@ -141,10 +141,13 @@ func openStep(r *run, n node, joins map[*joinNode]*joinOp, part operator) operat
 }
 
 // partOp gives the rows of a part of a scan.
-type partOp struct{ sc Scanner }
+type partOp struct {
+	r  *run
+	sc Scanner
+}
 
 func (o *partOp) Next(ctx context.Context) (*vector.Batch, error) {
-	if err := ctx.Err(); err != nil {
+	if err := o.r.env.pause(ctx); err != nil {
 		return nil, err
 	}
 	return o.sc.Next(ctx)
@@ -208,7 +211,7 @@ func (o *aggOp) aggregatePart(ctx context.Context, sc Scanner, mem *reservation,
 		set[i] = i
 	}
 	s = o.n.newSet(&r, set)
-	in := openOver(&r, o.n.in, o.joins, &partOp{sc})
+	in := openOver(&r, o.n.in, o.joins, &partOp{&r, sc})
 	for i := 0; ; i++ {
 		b, err := in.Next(ctx)
 		if err != nil {

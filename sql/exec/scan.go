@@ -232,7 +232,7 @@ func (o *scanOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if o.done {
 		return nil, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := o.r.env.pause(ctx); err != nil {
 		return nil, err
 	}
 	if o.sc == nil {

@@ -74,7 +74,7 @@ func (o *tableFuncOp) Next(ctx context.Context) (*vector.Batch, error) {
 	if o.done {
 		return nil, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := o.r.env.pause(ctx); err != nil {
 		return nil, err
 	}
 	if o.pulls == nil {
