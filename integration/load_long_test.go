@@ -22,7 +22,7 @@ func longSQL(n int64, kind int) string {
 	case 1: // few groups
 		return fmt.Sprintf("SELECT x %% 16 AS g, count(*), max(x * y + %d) FROM generate_series(1, %d) AS a(x), generate_series(1, 1000) AS b(y) GROUP BY 1 ORDER BY 1", salt, n*2/3)
 	}
-	return fmt.Sprintf("SELECT max(length(upper('a' || (x + %d)))) FROM generate_series(1, %d) AS a(x)", salt, n*200)
+	return fmt.Sprintf("SELECT max(length(upper('a' || (x + %d)))) FROM generate_series(1, %d) AS a(x)", salt, n*40)
 }
 
 // TestLongFlood has one user send long statements from many connections, more
