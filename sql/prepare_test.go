@@ -295,6 +295,7 @@ func TestExplain(t *testing.T) {
 	db := newDB(t, sql.Options{})
 	for query, want := range map[string][]string{
 		"SELECT room FROM msg WHERE id = 5":                                     {"Direct lookup", "Key lookup in main.msg (room) where id = 5"},
+		"SELECT upper(room) FROM msg WHERE id = 5 LIMIT 1":                      {"Direct lookup", "Key lookup in main.msg (room) where id = 5"},
 		"SELECT room FROM msg WHERE id > 5 AND n = 1":                           {"Key range scan", "Filter (n = 1)"},
 		"SELECT id FROM msg ORDER BY id DESC LIMIT 5":                           {"in key order, backwards", "limited"},
 		"SELECT id FROM msg ORDER BY n LIMIT 5":                                 {"Top rows by n"},

@@ -354,7 +354,10 @@ func (b *binder) count(e ast.Expr, what string, outer *scope) (expr.Expr, error)
 		return nil, b.errorf(e, dberr.TypeMismatch, "argument of %s must be type bigint, not type %s", what, x.Type())
 	}
 	x, err = expr.Cast(x, sqltype.TBigInt, expr.CastAssign)
-	return x, b.at(e, err)
+	if err != nil {
+		return nil, b.at(e, err)
+	}
+	return expr.Fold(x), nil
 }
 
 // queryBody binds a part of a query that has no clauses of its own around it.

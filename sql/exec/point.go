@@ -23,13 +23,9 @@ type pointPlan struct {
 // key, the first two optional.
 func pointOf(n node) *pointPlan {
 	p := &pointPlan{}
-	if l, ok := n.(*limitNode); ok && l.offset == nil && l.ties == nil && l.limit != nil {
-		if c, ok := l.limit.Expr().(*expr.ConstExpr); ok && !c.Value.IsNull() && c.Value.Int() > 0 {
-			n = l.in
-		}
-	}
+	n = beneathLimit(n)
 	if x, ok := n.(*projectNode); ok {
-		p.proj, n = x, x.in
+		p.proj, n = x, beneathLimit(x.in)
 	}
 	if x, ok := n.(*filterNode); ok {
 		p.pred, n = x.pred, x.in
@@ -40,6 +36,18 @@ func pointOf(n node) *pointPlan {
 	}
 	p.scan, p.single = s, s.ranges[0]
 	return p
+}
+
+// beneathLimit is what is below a LIMIT that a single row passes.
+func beneathLimit(n node) node {
+	l, ok := n.(*limitNode)
+	if !ok || l.offset != nil || l.ties != nil || l.limit == nil {
+		return n
+	}
+	if c, ok := l.limit.Expr().(*expr.ConstExpr); ok && !c.Value.IsNull() && c.Value.Int() > 0 {
+		return l.in
+	}
+	return n
 }
 
 func (pp *pointPlan) query(ctx context.Context, p *Plan, env *Env, params []sqltype.Value) (Rows, error) {

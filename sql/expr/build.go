@@ -42,6 +42,13 @@ func Call(name string, args ...Expr) (Expr, error) {
 		if len(args) == 2 {
 			return NullIf(args[0], args[1])
 		}
+	case "pg_typeof":
+		if len(args) == 1 && args[0].Type().Kind == sqltype.Unknown {
+			if _, literal := AsConst(args[0]); literal {
+				// No other function can tell a literal that nothing gave a type.
+				return Const(sqltype.NewText("unknown"), sqltype.TText), nil
+			}
+		}
 	}
 	types := make([]sqltype.Type, len(args))
 	for i, a := range args {

@@ -55,6 +55,7 @@ func (o *optimizer) optimize(n plan.Node, need colSet, opts Options) plan.Node {
 		n = o.inlineCTEs(n)
 		n = o.fold(n)
 		n = o.unread(n, need)
+		n = o.late(n)
 		n = o.decorrelate(n)
 		n = o.sinkMarks(n)
 		o.decided = false
