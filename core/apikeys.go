@@ -61,8 +61,8 @@ func (st *statement) dropAPIKey(ctx context.Context, x *ast.DropAPIKey) error {
 }
 
 // endKeysOf drops the API keys of users that a statement has deleted. The users
-// are gone already, so a failure is not the statement's: the keys are dropped
-// at the next start.
+// are gone already, so a failure is not the statement's: the keys stop
+// working all the same, and their records are removed at the next start.
 func (e *Engine) endKeysOf(ctx context.Context, ws *exec.WriteSet) {
 	for i := range ws.Writes {
 		w := &ws.Writes[i]
@@ -71,7 +71,7 @@ func (e *Engine) endKeysOf(ctx context.Context, ws *exec.WriteSet) {
 		}
 		user := ident.UserID(w.Old[0].Str()) // user_id is the first column
 		if _, err := e.keys.DropUser(context.WithoutCancel(ctx), user); err != nil {
-			e.log.Error("API keys of a deleted user are not dropped before the next start", "user", user, "error", err)
+			e.log.Error("records of API keys of a deleted user stay until the next start", "user", user, "error", err)
 		}
 	}
 }

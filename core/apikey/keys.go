@@ -196,16 +196,18 @@ func (k *Keys) room(user ident.UserID) error {
 
 // Drop ends a key; found is false when there is none of that id.
 func (k *Keys) Drop(ctx context.Context, id ident.APIKeyID) (found bool, err error) {
-	n, err := k.drop(ctx, func(e *entry) bool { return e.id == id })
+	n, err := k.drop(ctx, false, func(e *entry) bool { return e.id == id })
 	return n > 0, err
 }
 
-// DropUser ends all keys of a user and tells how many there were.
+// DropUser ends all keys of a user, who is gone, and tells how many there were.
+// They stop working also when the backend fails, which then keeps their records
+// until the next Open.
 func (k *Keys) DropUser(ctx context.Context, user ident.UserID) (n int, err error) {
-	return k.drop(ctx, func(e *entry) bool { return e.user == user })
+	return k.drop(ctx, true, func(e *entry) bool { return e.user == user })
 }
 
-func (k *Keys) drop(ctx context.Context, which func(*entry) bool) (int, error) {
+func (k *Keys) drop(ctx context.Context, anyway bool, which func(*entry) bool) (int, error) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var ids []ident.APIKeyID
@@ -221,8 +223,11 @@ func (k *Keys) drop(ctx context.Context, which func(*entry) bool) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	if err := k.o.Backend.Write(ctx, &b); err != nil {
-		return 0, fmt.Errorf("drop API key: %w", err)
+	err := k.o.Backend.Write(ctx, &b)
+	if err != nil {
+		if err = fmt.Errorf("drop API key: %w", err); !anyway {
+			return 0, err
+		}
 	}
 	k.mu.Lock()
 	for _, id := range ids {
@@ -234,7 +239,7 @@ func (k *Keys) drop(ctx context.Context, which func(*entry) bool) (int, error) {
 			k.dropped(id)
 		}
 	}
-	return len(ids), nil
+	return len(ids), err
 }
 
 // Use finds the key that a request presents and notes that it was used. What

@@ -253,3 +253,26 @@ func BenchmarkUse(b *testing.B) {
 		}
 	}
 }
+
+// TestKeysOfADeletedUserStop has the backend fail when a user is gone: the keys
+// stop working, at once and after the next start.
+func TestKeysOfADeletedUserStop(t *testing.T) {
+	b := faultkv.New(memkv.New(memkv.Options{}))
+	users := registry{"ann": true}
+	k := open(t, b, users)
+	key, info := create(t, k, "ann")
+	var heard []ident.APIKeyID
+	k.OnDrop(func(id ident.APIKeyID) { heard = append(heard, id) })
+	delete(users, "ann")
+	b.Set(faultkv.On(faultkv.Write).Fail(errors.New("disk on fire")))
+	if n, err := k.DropUser(t.Context(), "ann"); n != 1 || err == nil {
+		t.Errorf("dropped %d, %v", n, err)
+	}
+	if _, ok := k.Use(key); ok || len(heard) != 1 || heard[0] != info.ID {
+		t.Errorf("the key works: %v, and %v was heard of", ok, heard)
+	}
+	b.Set()
+	if _, ok := open(t, b, users).Use(key); ok {
+		t.Error("after the next start the key works")
+	}
+}
