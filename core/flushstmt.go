@@ -13,15 +13,13 @@ import (
 	"github.com/kalamdb/kalamdb/sql/ddl"
 )
 
-// flushTable runs FLUSH TABLE. It takes as long as it takes: a statement's time
-// limit is not for it, and when the client goes away the job goes on.
+// flushTable runs FLUSH TABLE.
 func (st *statement) flushTable(ctx context.Context, state *table.State, x *ast.FlushTable) error {
 	t, err := st.coldTable(state, &x.Table)
 	if err != nil {
 		return err
 	}
-	st.ctx.extend(st.deadline)
-	a, err := st.s.e.flushes.Flush(ctx, t, flush.Request{Origin: "FLUSH TABLE", User: st.s.principal.User})
+	a, err := st.s.e.flushes.Flush(ctx, t, st.upkeep("FLUSH TABLE"))
 	if err != nil {
 		return st.at(err, x.Pos)
 	}
@@ -40,8 +38,7 @@ func (st *statement) flushAll(ctx context.Context, state *table.State, x *ast.Fl
 			return st.at(err, x.Namespace.Pos)
 		}
 	}
-	st.ctx.extend(st.deadline)
-	all, err := st.s.e.flushes.FlushAll(ctx, ns, flush.Request{Origin: "FLUSH ALL TABLES", User: st.s.principal.User})
+	all, err := st.s.e.flushes.FlushAll(ctx, ns, st.upkeep("FLUSH ALL TABLES"))
 	if err != nil {
 		return st.at(err, x.Pos)
 	}
@@ -59,15 +56,14 @@ func (st *statement) flushAll(ctx context.Context, state *table.State, x *ast.Fl
 	return st.showFlushes(state, all, message)
 }
 
-// compact runs COMPACT TABLE, under the rules of flushTable. Its answer counts
-// the rows and files that were written anew.
+// compact runs COMPACT TABLE. Its answer counts the rows and files that were
+// written anew.
 func (st *statement) compact(ctx context.Context, state *table.State, x *ast.Compact) error {
 	t, err := st.coldTable(state, &x.Table)
 	if err != nil {
 		return err
 	}
-	st.ctx.extend(st.deadline)
-	c, err := st.s.e.flushes.Compact(ctx, t, flush.Request{Origin: "COMPACT TABLE", User: st.s.principal.User})
+	c, err := st.s.e.flushes.Compact(ctx, t, st.upkeep("COMPACT TABLE"))
 	if err != nil {
 		return st.at(err, x.Pos)
 	}
@@ -79,18 +75,21 @@ func (st *statement) compact(ctx context.Context, state *table.State, x *ast.Com
 	return st.showFlushes(state, []flush.Answer{a}, message)
 }
 
+// upkeep is the request of a job that takes as long as it takes: a statement's
+// time limit is not for it, and when the client goes away the job goes on.
+func (st *statement) upkeep(origin string) flush.Request {
+	st.ctx.extend(st.deadline)
+	return flush.Request{Origin: origin, User: st.s.principal.User}
+}
+
 // coldTable finds a table that has files.
 func (st *statement) coldTable(state *table.State, name *ast.TableName) (*ddl.Table, error) {
-	id, err := st.qualified(name)
+	t, err := st.table(state, name)
 	if err != nil {
 		return nil, err
 	}
-	t, err := state.Catalog.Table(id.Namespace, id.Name)
-	if err != nil {
-		return nil, st.at(err, name.Pos)
-	}
 	if !flush.Flushable(t) {
-		return nil, dberr.Newf(dberr.Unsupported, "the %s table %s has nothing to flush", t.Type, id).
+		return nil, dberr.Newf(dberr.Unsupported, "the %s table %s has nothing to flush", t.Type, t.Ident()).
 			WithHint("USER and SHARED tables are flushed.").At(name.Pos.In(st.text))
 	}
 	return t, nil

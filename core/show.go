@@ -105,8 +105,8 @@ func (st *statement) showStorages(state *table.State) error {
 	return st.show(r, Outcome{})
 }
 
-// visibleTable finds a table that the caller may know of.
-func (st *statement) visibleTable(state *table.State, name *ast.TableName) (*ddl.Table, error) {
+// table finds a table, whoever asks.
+func (st *statement) table(state *table.State, name *ast.TableName) (*ddl.Table, error) {
 	id, err := st.qualified(name)
 	if err != nil {
 		return nil, err
@@ -114,6 +114,15 @@ func (st *statement) visibleTable(state *table.State, name *ast.TableName) (*ddl
 	t, err := state.Catalog.Table(id.Namespace, id.Name)
 	if err != nil {
 		return nil, st.at(err, name.Pos)
+	}
+	return t, nil
+}
+
+// visibleTable finds a table that the caller may know of.
+func (st *statement) visibleTable(state *table.State, name *ast.TableName) (*ddl.Table, error) {
+	t, err := st.table(state, name)
+	if err != nil {
+		return nil, err
 	}
 	if !st.caller(&st.view).SeesTable(t) {
 		return nil, denied("read", t)

@@ -34,8 +34,8 @@ type world struct {
 	// kills is set where the server may go away, purges where it removes deleted
 	// rows, of which nobody is told.
 	kills, purges bool
-	cols  []column
-	users []string
+	cols          []column
+	users         []string
 
 	marks atomic.Int64
 	keys  atomic.Int64

@@ -10,6 +10,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
@@ -299,15 +300,7 @@ func (c *compacter) merge(ctx context.Context, state *State, one *flushed, l *co
 func (c *compacter) list(ctx context.Context, one *flushed, old []manifest.Entry, out merged) (tried bool, err error) {
 	f, s := c.f, c.f.s
 	var gone []noted
-	err = s.command(ctx, func() error {
-		if s.broken != nil {
-			return s.broken
-		}
-		cat := s.cur.Load().Catalog
-		if now, err := cat.Table(f.t.Namespace, f.t.Name); err != nil || now.ID != f.id {
-			return dberr.Newf(dberr.TableNotFound, "table %s was dropped meanwhile", f.t.Ident())
-		}
-		s.batch.Reset()
+	err = f.command(ctx, func(cat *catalog.Snapshot) error {
 		sums := manifest.Sum(old)
 		delta := count{files: -sums.Files, bytes: -sums.Bytes, deleted: -int64(len(out.dropped))}
 		for key := range s.watched[one.p] {
@@ -333,15 +326,8 @@ func (c *compacter) list(ctx context.Context, one *flushed, old []manifest.Entry
 		if out.lost > 0 {
 			s.batch.Put(lostPartition, []byte(one.p), binary.BigEndian.AppendUint64(nil, uint64(max(out.lost, s.lostRows(s.cur.Load(), one.p)))))
 		}
-		deltas := map[ident.TableID]count{f.id: delta}
-		s.counts.put(&s.batch, deltas)
 		tried = true
-		if err := s.write(); err != nil {
-			return err
-		}
-		s.counts.apply(deltas)
-		s.regenerate(f.id)
-		return s.advance(cat)
+		return f.commit(cat, delta)
 	})
 	if err == nil {
 		s.files.retire(gone)

@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalamdb/commons/crew"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
+	"github.com/kalamdb/kalamdb/core/catalog"
 	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
@@ -541,15 +542,7 @@ func (f *flusher) file(ctx context.Context, bucket object.Bucket, one *flushed) 
 // stay, and the next start knows by the notes.
 func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tried bool, err error) {
 	s := f.s
-	err = s.command(ctx, func() error {
-		if s.broken != nil {
-			return s.broken
-		}
-		cat := s.cur.Load().Catalog
-		if now, err := cat.Table(f.t.Namespace, f.t.Name); err != nil || now.ID != f.id {
-			return dberr.Newf(dberr.TableNotFound, "table %s was dropped meanwhile", f.t.Ident())
-		}
-		s.batch.Reset()
+	err = f.command(ctx, func(cat *catalog.Snapshot) error {
 		delta := count{flushed: s.opts.Now().UnixMicro()}
 		for _, one := range group {
 			if !one.fresh {
@@ -561,15 +554,8 @@ func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tri
 			delta.bytes += one.entry.Bytes
 		}
 		if delta.files > 0 {
-			deltas := map[ident.TableID]count{f.id: delta}
-			s.counts.put(&s.batch, deltas)
 			tried = true
-			if err := s.write(); err != nil {
-				return err
-			}
-			s.counts.apply(deltas)
-			s.regenerate(f.id)
-			if err := s.advance(cat); err != nil {
+			if err := f.commit(cat, delta); err != nil {
 				return err
 			}
 		}
@@ -583,6 +569,37 @@ func (f *flusher) list(ctx context.Context, group []*flushed) (state *State, tri
 		return nil
 	})
 	return state, tried, err
+}
+
+// command has the committer run a step, with an empty batch and the catalog that
+// is in force, unless the table is gone.
+func (f *flusher) command(ctx context.Context, step func(*catalog.Snapshot) error) error {
+	s := f.s
+	return s.command(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		cat := s.cur.Load().Catalog
+		if now, err := cat.Table(f.t.Namespace, f.t.Name); err != nil || now.ID != f.id {
+			return dberr.Newf(dberr.TableNotFound, "table %s was dropped meanwhile", f.t.Ident())
+		}
+		s.batch.Reset()
+		return step(cat)
+	})
+}
+
+// commit writes the batch, which changes the table's files, and makes what it
+// wrote the present state. Within command only.
+func (f *flusher) commit(cat *catalog.Snapshot, delta count) error {
+	s := f.s
+	deltas := map[ident.TableID]count{f.id: delta}
+	s.counts.put(&s.batch, deltas)
+	if err := s.write(); err != nil {
+		return err
+	}
+	s.counts.apply(deltas)
+	s.regenerate(f.id)
+	return s.advance(cat)
 }
 
 // touched notes a key that is about to be written, where that matters: in a

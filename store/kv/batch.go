@@ -112,6 +112,16 @@ func (b *Batch) Size() int64 { return b.size }
 // Err is the first step that broke a limit, or nil.
 func (b *Batch) Err() error { return b.err }
 
+// Check is the first error, or TOO_LARGE where the batch is of more bytes than
+// limit.
+func (b *Batch) Check(limit int64) error {
+	if b.err == nil && b.size > limit {
+		return dberr.Newf(dberr.TooLarge, "A change of %d bytes is larger than the limit of %d.", b.size, limit).
+			WithHint("Split the statement into several smaller ones.")
+	}
+	return b.err
+}
+
 // Op is the step i, counted from 0.
 func (b *Batch) Op(i int) Op {
 	r := &b.ops[i]

@@ -34,12 +34,8 @@ func appendRegistryKey(dst []byte, p kv.Partition) []byte {
 // Write implements kv.Backend. A batch within Limits is one transaction of
 // Badger; a larger one, or one with a large value, goes through the journal.
 func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
-	if err := batch.Err(); err != nil {
+	if err := batch.Check(b.opt.MaxBatch); err != nil {
 		return err
-	}
-	if batch.Size() > b.opt.MaxBatch {
-		return dberr.Newf(dberr.TooLarge, "A change of %d bytes is larger than the limit of %d.", batch.Size(), b.opt.MaxBatch).
-			WithHint("Split the statement into several smaller ones.")
 	}
 	if err := acquire(ctx, b.writing); err != nil {
 		return err

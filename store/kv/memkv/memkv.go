@@ -103,12 +103,8 @@ func (b *Backend) Write(ctx context.Context, batch *kv.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := batch.Err(); err != nil {
+	if err := batch.Check(b.opt.MaxBatch); err != nil {
 		return err
-	}
-	if batch.Size() > b.opt.MaxBatch {
-		return dberr.Newf(dberr.TooLarge, "A change of %d bytes is larger than the limit of %d.", batch.Size(), b.opt.MaxBatch).
-			WithHint("Split the statement into several smaller ones.")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
