@@ -363,11 +363,23 @@ func Coalesce(args ...Expr) (Expr, error) {
 	return &CoalesceExpr{Args: args, typ: t}, nil
 }
 
-// NullIf is NULL when l = r, else l.
+// NullIf is NULL when l = r, else l, in the type in which PostgreSQL compares
+// numbers of different kinds.
 func NullIf(l, r Expr) (Expr, error) {
 	eq, err := compare(ast.OpEq, l, r, false)
 	if err != nil {
 		return nil, err
+	}
+	if k := l.Type().Kind; k.IsInteger() || k == sqltype.Decimal {
+		switch other := r.Type().Kind; {
+		case other == sqltype.Float || other == sqltype.Double:
+			l, err = convert(l, sqltype.TDouble, CastImplicit)
+		case other == sqltype.Decimal && k != other:
+			l, err = convert(l, sqltype.TDecimal, CastImplicit)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	if l.Type().Kind == sqltype.Unknown {
 		if c, ok := eq.(*CompareExpr); ok {

@@ -85,7 +85,7 @@ func neverZero(e expr.Expr) bool {
 	case *expr.ConstExpr:
 		return e.Value.IsNull() || !isZero(e)
 	case *expr.CastExpr:
-		return neverZero(e.X)
+		return e.X.Type().Kind.IsInteger() && neverZero(e.X) // others may be rounded to 0
 	case *expr.CaseExpr:
 		if len(e.Whens) != 1 {
 			return false
