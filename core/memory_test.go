@@ -10,20 +10,25 @@ import (
 
 	"github.com/kalamdb/kalamdb/commons/config"
 	"github.com/kalamdb/kalamdb/commons/dberr"
+	"github.com/kalamdb/kalamdb/core/slot"
 	"github.com/kalamdb/kalamdb/sql"
 	"github.com/kalamdb/kalamdb/store/vector"
 )
 
-// holder is a sink that keeps a query where its first batch is.
+// holder is a sink that keeps a query where its first batch is, as a client does
+// who does not read.
 type holder struct {
 	nowhere
+	turn           slot.Turn
 	reached, leave chan struct{}
 }
 
 func (h *holder) Batch(b *vector.Batch) error {
 	if h.rows == 0 {
 		close(h.reached)
+		h.turn.Lend()
 		<-h.leave
+		h.turn.BackInTurn()
 	}
 	return h.nowhere.Batch(b)
 }
@@ -44,7 +49,7 @@ func TestTotalMemory(t *testing.T) {
 		h := &holder{reached: make(chan struct{}), leave: make(chan struct{})}
 		failed := make(chan error, 1)
 		go func() {
-			err := d.session(who("ann")).Execute(t.Context(), Request{SQL: sortOf}, h)
+			err := d.session(who("ann")).Execute(t.Context(), Request{SQL: sortOf, Turn: &h.turn}, h)
 			failed <- err
 			if h.rows > 0 {
 				ended <- err
