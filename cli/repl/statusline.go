@@ -56,7 +56,9 @@ func (l *statusLine) draw(s *streamer) {
 	text := fmt.Sprintf("%s %s · %.1f/s", render.Thousands(total), word, l.rate)
 	switch {
 	case s.paused:
-		text += " · paused"
+		if text += " · paused"; s.a.status.state.Load() == reconnecting {
+			text += " · reconnecting"
+		}
 	case s.a.status.state.Load() == reconnecting:
 		text += " · reconnecting"
 	case total == 0:

@@ -30,6 +30,7 @@ type streamer struct {
 	counts [link.EventDelete + 1]int64
 	began  time.Time
 	paused bool
+	held   []link.Event // what came while it is paused
 	live   statusLine
 	keys   *keyLine // what is being typed; nil where the terminal gives whole lines
 }
@@ -121,15 +122,18 @@ func (s *streamer) run(ctx context.Context) error {
 	}
 	for {
 		events := ch
-		if s.paused {
+		if len(s.held) >= heldBack {
 			events = nil // they wait in the subscription
 		}
 		select {
 		case ev, ok := <-events:
 			if !ok {
+				if err := s.release(); err != nil {
+					return err
+				}
 				return s.end(ctx)
 			}
-			if err := s.show(ev); err != nil {
+			if err := s.take(ev); err != nil {
 				return err
 			}
 			continue
@@ -142,9 +146,12 @@ func (s *streamer) run(ctx context.Context) error {
 		select {
 		case ev, ok := <-events:
 			if !ok {
+				if err := s.release(); err != nil {
+					return err
+				}
 				return s.end(ctx)
 			}
-			if err := s.show(ev); err != nil {
+			if err := s.take(ev); err != nil {
 				return err
 			}
 		case text := <-typed:
@@ -156,6 +163,28 @@ func (s *streamer) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// take shows an event, or holds it back while the stream is paused. A connection
+// that is lost is told of at once.
+func (s *streamer) take(ev link.Event) error {
+	if s.paused && ev.Kind != link.EventReconnecting && ev.Kind != link.EventReconnected {
+		s.held = append(s.held, ev)
+		return nil
+	}
+	return s.show(ev)
+}
+
+// release shows what was held back.
+func (s *streamer) release() error {
+	held := s.held
+	s.held = nil
+	for _, ev := range held {
+		if err := s.show(ev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *streamer) end(ctx context.Context) error {
@@ -201,6 +230,7 @@ func (s *streamer) command(line string) error {
 		if s.paused {
 			s.paused = false
 			s.a.notice("Going on.")
+			return s.release()
 		}
 	case `\quit`, `\q`:
 		return errQuit

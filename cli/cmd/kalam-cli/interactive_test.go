@@ -129,6 +129,10 @@ func TestSubscriptionStreams(t *testing.T) {
 	tm.typ("\\pause\r")
 	tm.expect("Paused")
 	s.publish(insertOf(2, "held"))
+	// The connection is not what is paused.
+	s.kick()
+	tm.expect("Connection lost")
+	tm.expect("Reconnected; nothing was missed.")
 	tm.typ("\\continue\r")
 	tm.expect("Going on.")
 	tm.expect("+ INSERT  id=2  text=held")
