@@ -59,6 +59,8 @@ _kalam_cli() {
   compadd -- %s
 }
 compdef _kalam_cli kalam-cli
+# As a file of fpath this is the body of the function that the first TAB calls.
+[[ ${funcstack[1]} != _kalam-cli ]] || _kalam_cli
 `, formats, words)
 	case "fish":
 		var b strings.Builder
