@@ -27,12 +27,8 @@ type asker struct {
 // work asks until the round ends.
 func (a *asker) work(ctx context.Context, stopping <-chan struct{}) error {
 	for {
-		select {
-		case <-stopping:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(a.rng.IntN(20)) * time.Millisecond):
+		if over, err := rest(ctx, stopping, time.Duration(a.rng.IntN(20))*time.Millisecond); over {
+			return err
 		}
 		err := a.ask(ctx)
 		switch {

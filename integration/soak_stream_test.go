@@ -54,12 +54,8 @@ func newBrook(s *soak, user string) *brook {
 // work writes and reads until the round ends.
 func (b *brook) work(ctx context.Context, stopping <-chan struct{}) error {
 	for {
-		select {
-		case <-stopping:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(b.rng.IntN(20)) * time.Millisecond):
+		if over, err := rest(ctx, stopping, time.Duration(b.rng.IntN(20))*time.Millisecond); over {
+			return err
 		}
 		err := pick(b.rng, []func(context.Context) error{b.insert, b.insert, b.insert, b.remove, b.read})(ctx)
 		switch {

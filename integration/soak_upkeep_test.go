@@ -58,12 +58,8 @@ func newKeeper(s *soak, name string, first bool) *keeper {
 // work does one duty after the other until the round ends.
 func (k *keeper) work(ctx context.Context, stopping <-chan struct{}) error {
 	for {
-		select {
-		case <-stopping:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(k.rng.IntN(200)) * time.Millisecond):
+		if over, err := rest(ctx, stopping, time.Duration(k.rng.IntN(200))*time.Millisecond); over {
+			return err
 		}
 		if err := k.duties.deal()(ctx); err != nil {
 			return err

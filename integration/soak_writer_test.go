@@ -45,15 +45,24 @@ type op struct {
 	done   func()    // when the server has answered and the truth is known
 }
 
+// rest waits for a moment; over tells that the round ends, or the test, which is
+// the error.
+func rest(ctx context.Context, stopping <-chan struct{}, moment time.Duration) (over bool, err error) {
+	select {
+	case <-stopping:
+		return true, nil
+	case <-ctx.Done():
+		return true, ctx.Err()
+	case <-time.After(moment):
+		return false, nil
+	}
+}
+
 // work changes rows until the round ends.
 func (h *hand) work(ctx context.Context, stopping <-chan struct{}) error {
 	for {
-		select {
-		case <-stopping:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(h.rng.IntN(6000)) * time.Microsecond):
+		if over, err := rest(ctx, stopping, time.Duration(h.rng.IntN(6000))*time.Microsecond); over {
+			return err
 		}
 		if h.rng.IntN(16) == 0 {
 			if err := h.add(ctx); err != nil {

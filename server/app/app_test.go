@@ -80,6 +80,12 @@ func send(t testing.TB, s *Server, body string, headers ...string) (status int, 
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	return roundTrip(t, r, headers)
+}
+
+// roundTrip sends a request with further headers.
+func roundTrip(t testing.TB, r *http.Request, headers []string) (status int, body string, header http.Header) {
+	t.Helper()
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -88,6 +94,9 @@ func send(t testing.TB, s *Server, body string, headers ...string) (status int, 
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return res.StatusCode, "", res.Header // what follows is a connection
+	}
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)

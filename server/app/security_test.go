@@ -31,22 +31,7 @@ func get(t testing.TB, s *Server, path string, headers ...string) (status int, b
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return res.StatusCode, "", res.Header // what follows is a connection
-	}
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b), res.Header
+	return roundTrip(t, r, headers)
 }
 
 // TestEndpoints asks every endpoint as everybody.

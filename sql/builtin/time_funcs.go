@@ -662,12 +662,5 @@ func justifyInterval(iv sqltype.IntervalValue) sqltype.IntervalValue {
 		iv.Days -= 30
 		iv.Months++
 	}
-	if iv.Days > 0 && iv.Micros < 0 {
-		iv.Micros += microsPerDay
-		iv.Days--
-	} else if iv.Days < 0 && iv.Micros > 0 {
-		iv.Micros -= microsPerDay
-		iv.Days++
-	}
-	return iv
+	return sameSign(iv)
 }

@@ -241,6 +241,11 @@ func justifyHours(iv sqltype.IntervalValue) sqltype.IntervalValue {
 	days := iv.Micros / microsPerDay
 	iv.Micros -= days * microsPerDay
 	iv.Days += int32(days)
+	return sameSign(iv)
+}
+
+// sameSign moves a day between days and hours where their signs differ.
+func sameSign(iv sqltype.IntervalValue) sqltype.IntervalValue {
 	if iv.Days > 0 && iv.Micros < 0 {
 		iv.Micros += microsPerDay
 		iv.Days--

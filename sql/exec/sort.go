@@ -74,25 +74,8 @@ func (o *sortOp) Next(ctx context.Context) (*vector.Batch, error) {
 		o.store = newRowStore(o.n.types(), o.r)
 		s := newSorter(o.r, o.n.keys)
 		defer s.mem.release()
-		for {
-			b, err := o.in.Next(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if b == nil {
-				break
-			}
-			c, err := o.store.add(b)
-			if err == nil {
-				err = s.add(len(o.store.chunks)-1, c)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		o.in.Close()
 		var err error
-		if o.order, err = s.sort(ctx); err != nil {
+		if o.order, err = s.sortAll(ctx, o.in, o.store); err != nil {
 			return nil, err
 		}
 	}
@@ -127,6 +110,27 @@ type sorter struct {
 	mem     reservation
 	// workers is how many goroutines may sort.
 	workers int
+}
+
+// sortAll keeps all rows of an operator, closes it, and gives their order.
+func (s *sorter) sortAll(ctx context.Context, in operator, store *rowStore) ([]ref, error) {
+	for {
+		b, err := in.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			in.Close()
+			return s.sort(ctx)
+		}
+		c, err := store.add(b)
+		if err == nil {
+			err = s.add(len(store.chunks)-1, c)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 func newSorter(r *run, keys []sortKey) *sorter {

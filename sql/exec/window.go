@@ -88,25 +88,8 @@ func (o *windowOp) build(ctx context.Context) error {
 	keys = append(keys, o.n.order...)
 	s := newSorter(o.r, keys)
 	defer s.mem.release()
-	for {
-		b, err := o.in.Next(ctx)
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			break
-		}
-		c, err := o.store.add(b)
-		if err == nil {
-			err = s.add(len(o.store.chunks)-1, c)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	o.in.Close()
 	var err error
-	if o.rows, err = s.sort(ctx); err != nil {
+	if o.rows, err = s.sortAll(ctx, o.in, o.store); err != nil {
 		return err
 	}
 	if err := o.mem.set(int64(len(o.rows)) * int64(8+24*len(o.n.funcs))); err != nil {
