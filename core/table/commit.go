@@ -25,6 +25,7 @@ type request struct {
 	ctx     context.Context
 	prep    *prepared    // nil for a command
 	command func() error // runs between two batches
+	at      time.Time    // when it came; for a write set
 	err     error
 	done    chan struct{} // one place
 }
@@ -38,6 +39,9 @@ var requests = sync.Pool{New: func() any { return &request{done: make(chan struc
 func (s *Store) enqueue(ctx context.Context, prep *prepared, command func() error) error {
 	r := requests.Get().(*request)
 	r.ctx, r.prep, r.command, r.err = ctx, prep, command, nil
+	if prep != nil {
+		r.at = s.opts.Now().Truncate(time.Microsecond)
+	}
 	place := slot.Of(ctx)
 	place.Lend()
 	defer place.Back()
@@ -221,6 +225,11 @@ func (s *Store) round(r *request) (next *request) {
 			return r
 		}
 		s.group.members = append(s.group.members, r)
+		if r.at.After(s.group.time) {
+			// It came while the batch was put together: nothing that it writes
+			// is older than itself.
+			s.group.time = time.Time{}
+		}
 		switch err := context.Cause(r.ctx); {
 		case err != nil:
 			r.err = err
@@ -336,8 +345,8 @@ func (s *Store) advance(cat *catalog.Snapshot) error {
 	return nil
 }
 
-// commitTime is the time of a batch. It never goes back, also when the clock
-// does.
+// commitTime is the time of a batch, or of the part of it that is being put
+// together. It never goes back, also when the clock does.
 func (s *Store) commitTime() time.Time {
 	if s.group.time.IsZero() {
 		t := s.opts.Now().UTC().Truncate(time.Microsecond)

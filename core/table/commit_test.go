@@ -10,11 +10,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalamdb/commons/change"
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/ident"
 	"github.com/kalamdb/kalamdb/core/catalog"
+	"github.com/kalamdb/kalamdb/sql/ddl"
 	"github.com/kalamdb/kalamdb/sql/exec"
 	"github.com/kalamdb/kalamdb/store/keyenc"
 	"github.com/kalamdb/kalamdb/store/kv"
@@ -666,4 +668,40 @@ func TestCancelledStatementIsNotCommitted(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	wantIDs(t, f.scan("", tab, exec.ScanRequest{}))
+}
+
+// TestCommitTimeIsNotBeforeTheStatement has a statement come while the batch is
+// put together that it then is part of: its rows are not older than itself, and
+// rows of STREAM tables live as long as they should.
+func TestCommitTimeIsNotBeforeTheStatement(t *testing.T) {
+	var f *fixture
+	var tab *ddl.Table
+	var calls atomic.Int64
+	var late sync.WaitGroup
+	base := newClock().now()
+	f = open(t, memkv.New(memkv.Options{}), Options{EvictionInterval: time.Hour, Now: func() time.Time {
+		n := calls.Add(1)
+		if n == 1002 { // the committer, for the first statement
+			late.Go(func() {
+				if err := f.commit("ann", tab, insert(2, "late")); err != nil {
+					t.Error(err)
+				}
+			})
+			for len(f.reqs) == 0 {
+				runtime.Gosched()
+			}
+		}
+		return base.Add(time.Duration(n) * time.Millisecond)
+	}})
+	tab = f.table(ident.StreamTable, "s", true, nil)
+	calls.Store(1000)
+	f.mustCommit("ann", tab, insert(1, "first"))
+	late.Wait()
+	heard := f.heard()
+	if len(heard) != 2 || !heard[0].Time.Equal(base.Add(1002*time.Millisecond)) {
+		t.Fatalf("heard %v", heard)
+	}
+	if came := base.Add(1003 * time.Millisecond); heard[1].Time.Before(came) {
+		t.Errorf("what came at %v was written at %v", came, heard[1].Time)
+	}
 }

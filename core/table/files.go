@@ -147,14 +147,13 @@ func (f *files) tryDelete(ctx context.Context, pending []noted) (failed []noted)
 	var b kv.Batch
 	var why error
 	for i, n := range pending {
-		if ctx.Err() != nil {
+		err := ctx.Err()
+		if err == nil {
+			err = f.remove(ctx, n)
+		}
+		if err != nil && ctx.Err() != nil {
 			f.s.opts.Logger.Info("files that are no longer needed are left to the next start", "files", len(pending)-i)
 			break
-		}
-		bucket, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
-		if err == nil {
-			f.s.segments.Forget(bucket, n.name)
-			err = bucket.Delete(ctx, n.name)
 		}
 		if err != nil {
 			failed, why = append(failed, n), err
@@ -174,6 +173,15 @@ func (f *files) tryDelete(ctx context.Context, pending []noted) (failed []noted)
 		f.s.opts.Logger.Warn("forget deleted files", "error", err)
 	}
 	return failed
+}
+
+func (f *files) remove(ctx context.Context, n noted) error {
+	bucket, err := f.s.opts.Files.Bucket(f.s.Catalog(), n.storage)
+	if err != nil {
+		return err
+	}
+	f.s.segments.Forget(bucket, n.name)
+	return bucket.Delete(ctx, n.name)
 }
 
 // retire deletes files that the newest state no longer lists, once the older
