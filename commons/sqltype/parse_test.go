@@ -51,6 +51,7 @@ func TestParse(t *testing.T) {
 		{sqltype.TDate, "10 21 2025", "2025-10-21"}, {sqltype.TDate, "{10,21,25}", "2025-10-21"}, {sqltype.TDate, "2025 10 21", "2025-10-21"}, {sqltype.TDate, "2025 294", "2025-10-21"},
 		{sqltype.TDate, "12 1000", "22008"}, {sqltype.TDate, "2025 10", "22007"}, {sqltype.TDate, "13 12 2025", "22008"}, {sqltype.TDate, "2 30 2025", "22008"}, {sqltype.TDate, "2025 400", "22008"},
 		{sqltype.TTimestamp, "10 21 2025 1305", "2025-10-21 13:05:00"}, {sqltype.TTimestamp, "2025-10-21 1305", "2025-10-21 13:05:00"}, {sqltype.TTimestamp, "Oct 21 2025 1305", "2025-10-21 13:05:00"},
+		{sqltype.TTime, "-300%", "22007"}, {sqltype.TTime, "-1600%", "22009"},
 		{sqltype.TTimestamp, "1 2 3 4", "22007"}, {sqltype.TTime, "1 2 3", "22007"},
 		{sqltype.TDate, "10/21/2025", "2025-10-21"}, {sqltype.TDate, "2025.294", "22007"}, {sqltype.TDate, "2025-294", "2025-10-21"}, {sqltype.TDate, "today", "2025-10-21"},
 		{sqltype.TDate, "tomorrow", "2025-10-22"}, {sqltype.TDate, "yesterday", "2025-10-20"}, {sqltype.TDate, "infinity", "infinity"}, {sqltype.TDate, "-infinity", "-infinity"},

@@ -467,7 +467,7 @@ func (r *dateTimeReader) zoneFirst() error {
 	r.i++
 	hours, n := r.digits()
 	minutes := 0
-	if n > 2 && (r.i == len(r.s) || r.s[r.i] == ' ') {
+	if n > 2 && strings.IndexByte(":.-", r.peek()) < 0 {
 		hours, minutes = hours/100, hours%100
 	}
 	if hours > 15 || minutes > 59 {
