@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -34,8 +35,12 @@ const (
 	unstable = "proven: PostgreSQL's own numbers change with the plan"
 	// tooManyDigits: a number has more digits before its point than a DECIMAL:
 	// PostgreSQL gives one in its answer, or fails as KalamDB does when a
-	// numeric expression is cast to numeric(38,0).
+	// numeric expression is cast to numeric(38,0); or it gives KalamDB's answer
+	// when one is rounded to the 38 digits behind the point that a DECIMAL has.
 	tooManyDigits = "proven: DECIMAL has 38 digits"
+	// notFinite: KalamDB fails at a DECIMAL that would be NaN or infinite. With
+	// NULL in the place of those floating point numbers, both agree.
+	notFinite = "proven: DECIMAL is finite"
 	// whichOfEqual: of rows that are equal in value and in the order, which a
 	// LIMIT keeps is open. Without it both sides give the same rows.
 	whichOfEqual = "proven: equal rows at a LIMIT"
@@ -137,6 +142,12 @@ func (s *session) prove(ctx context.Context, q *query.Query, d *Difference) stri
 	if (d.Kind == OnlyOursFails || d.Kind == OtherState && dataError(d.Theirs.Err)) && d.Ours.Err.State == "22003" && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesTooManyDigits(ctx, q, d) {
 		return tooManyDigits
 	}
+	if (d.Kind == OtherRows || d.Kind == OtherText) && s.provesRounded(ctx, q, d) {
+		return tooManyDigits
+	}
+	if d.Kind == OnlyOursFails && strings.Contains(d.Ours.Err.Message, "numeric field overflow") && s.provesNotFinite(ctx, q) {
+		return notFinite
+	}
 	return ""
 }
 
@@ -162,13 +173,44 @@ func (s *session) provesTooManyDigits(ctx context.Context, q *query.Query, d *Di
 		}
 	}
 	proven, tries := false, mostPieces
-	q.Root.Cast(query.Numeric, "numeric(38,0)", func() bool {
+	q.Root.Wrap(query.Numeric, "CAST(", " AS numeric(38,0))", func() bool {
 		r := s.theirs.Exec(ctx, q.Root.String())
 		proven = r.Err != nil && r.Err.State == "22003" && strings.Contains(r.Err.Message, "numeric field overflow")
 		tries--
 		return !proven && tries > 0
 	})
 	return proven
+}
+
+// provesRounded gives PostgreSQL's numbers the scale that a DECIMAL has at
+// most.
+func (s *session) provesRounded(ctx context.Context, q *query.Query, d *Difference) bool {
+	proven, tries := false, mostPieces
+	q.Root.Wrap(query.Numeric, "CAST(", fmt.Sprintf(" AS numeric(1000,%d))", decimal.MaxScale), func() bool {
+		proven = compare(d.Ours, s.theirs.Exec(ctx, q.Root.String()), q.Ordered) == ""
+		tries--
+		return !proven && tries > 0
+	})
+	return proven
+}
+
+// provesNotFinite puts NULL in the place of floating point numbers that are
+// NaN or infinite.
+func (s *session) provesNotFinite(ctx context.Context, q *query.Query) bool {
+	proven, tries := false, mostPieces
+	for _, t := range []query.Type{query.Float8, query.Float4} {
+		q.Root.Wrap(t, "nullif(nullif(nullif(", ", 'NaN'), 'Infinity'), '-Infinity')", func() bool {
+			sql := q.Root.String()
+			a := s.ours.Exec(ctx, sql)
+			proven = a.Err == nil && compare(a, s.theirs.Exec(ctx, sql), q.Ordered) == ""
+			tries--
+			return !proven && tries > 0
+		})
+		if proven {
+			return true
+		}
+	}
+	return false
 }
 
 // provesNotNeeded puts other values in the place of each expression, or of

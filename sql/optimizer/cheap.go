@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalamdb/commons/sqltype"
+	"github.com/kalamdb/kalamdb/sql/ast"
 	"github.com/kalamdb/kalamdb/sql/expr"
 	"github.com/kalamdb/kalamdb/sql/plan"
 )
@@ -19,13 +20,13 @@ func (o *optimizer) cheapFirst(n plan.Node) plan.Node {
 	case *plan.Filter:
 		return &plan.Filter{In: n.In, Preds: byCost(n.Preds)}
 	case *plan.Scan:
-		if len(n.Filter) > 1 {
+		if len(n.Filter) > 0 {
 			s := *n
 			s.Filter = byCost(n.Filter)
 			return &s
 		}
 	case *plan.Join:
-		if len(n.On) > 1 {
+		if len(n.On) > 0 {
 			j := *n
 			j.On = byCost(n.On)
 			return &j
@@ -35,21 +36,45 @@ func (o *optimizer) cheapFirst(n plan.Node) plan.Node {
 }
 
 func byCost(preds []expr.Expr) []expr.Expr {
-	if len(preds) < 2 {
-		return preds
-	}
 	type priced struct {
 		e    expr.Expr
 		cost float64
 	}
-	list := make([]priced, len(preds))
-	for i, p := range preds {
-		list[i] = priced{p, cost(p)}
+	var list []priced
+	for _, p := range preds {
+		for _, c := range apart(p) {
+			list = append(list, priced{c, cost(c)})
+		}
 	}
 	slices.SortStableFunc(list, func(a, b priced) int { return cmp.Compare(a.cost, b.cost) })
 	out := make([]expr.Expr, len(list))
 	for i, p := range list {
 		out[i] = p.e
+	}
+	return out
+}
+
+// apart gives the conjuncts of x NOT IN (list): one for each item that is
+// computed, and one for the constants.
+func apart(p expr.Expr) []expr.Expr {
+	in, ok := p.(*expr.InExpr)
+	if !ok || !in.Not || cost(in.X) > 0 {
+		return []expr.Expr{p}
+	}
+	var out []expr.Expr
+	rest := &expr.InExpr{X: in.X, Not: true}
+	for _, item := range in.List {
+		if cost(item) == 0 {
+			rest.List = append(rest.List, item)
+			continue
+		}
+		out = append(out, &expr.CompareExpr{Op: ast.OpNe, L: in.X, R: item})
+	}
+	switch {
+	case len(out) == 0:
+		return []expr.Expr{p}
+	case len(rest.List) > 0:
+		out = append(out, rest)
 	}
 	return out
 }

@@ -304,9 +304,9 @@ func (n *Node) guards() bool {
 	return false
 }
 
-// Cast calls visit once for every expression of a type, which is cast to
-// another meanwhile. It ends early when visit gives false.
-func (n *Node) Cast(t Type, to string, visit func() bool) {
+// Wrap calls visit once for every expression of a type, which stands between
+// two texts meanwhile. It ends early when visit gives false.
+func (n *Node) Wrap(t Type, before, after string, visit func() bool) {
 	var nodes []*Node
 	n.walk(func(k *Node) {
 		if k.Type == t {
@@ -315,7 +315,7 @@ func (n *Node) Cast(t Type, to string, visit func() bool) {
 	})
 	for _, k := range nodes {
 		old := *k
-		*k = Node{Type: t, Parts: []any{"CAST(", &old, " AS " + to + ")"}}
+		*k = Node{Type: t, Parts: []any{before, &old, after}}
 		more := visit()
 		if *k = old; !more {
 			return

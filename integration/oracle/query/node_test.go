@@ -65,11 +65,11 @@ func TestInsteadLeavesOutWhatIsGuarded(t *testing.T) {
 	}
 }
 
-func TestCastWrapsExpressions(t *testing.T) {
+func TestWrapStandsAroundExpressions(t *testing.T) {
 	n := tree()
 	before := n.String()
 	var got []string
-	n.Cast(Numeric, "numeric(38,0)", func() bool { got = append(got, n.String()); return true })
+	n.Wrap(Numeric, "CAST(", " AS numeric(38,0))", func() bool { got = append(got, n.String()); return true })
 	if want := []string{"SELECT upper(s) WHERE CAST(d AS numeric(38,0)) > 0"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
