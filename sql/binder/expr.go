@@ -2,6 +2,7 @@ package binder
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/decimal"
@@ -230,11 +231,22 @@ func intConst(n int64) expr.Expr {
 
 func decimalConst(text string) (expr.Expr, error) {
 	d, err := decimal.Parse(text)
-	if err != nil {
+	if err != nil || rounds(text, d) {
 		// Past 38 digits a number is a DOUBLE.
 		return expr.Cast(expr.Literal(text), sqltype.TDouble, expr.CastExplicit)
 	}
 	return expr.Const(sqltype.NewDecimal(d), sqltype.TDecimal), nil
+}
+
+// rounds tells whether a number is so small that a DOUBLE holds more of its
+// digits than the 38 behind the point of a DECIMAL.
+func rounds(text string, d decimal.Decimal) bool {
+	const double = 17 // digits
+	if d.Scale() < decimal.MaxScale || d.Digits() >= double {
+		return false
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return err == nil && f != d.Float64()
 }
 
 // param is a parameter of the user's, or one that stands for a literal of the

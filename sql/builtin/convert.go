@@ -58,6 +58,9 @@ func Convert(ctx *Context, v sqltype.Value, to sqltype.Type, explicit bool) (sql
 	case sqltype.Time:
 		switch from {
 		case sqltype.Timestamp:
+			if infiniteTimestamp(v.Int()) {
+				return sqltype.NullOf(sqltype.Time), nil // it has no time of day
+			}
 			_, us := sqltype.FloorDiv(v.Int(), microsPerDay)
 			return sqltype.NewInt(sqltype.Time, us), nil
 		case sqltype.Interval:

@@ -109,7 +109,14 @@ func init() {
 	input := "input is out of range"
 	domain("sqrt(double) double", "Gives the square root.", math.Sqrt, notNegative, "cannot take square root of a negative number", "2201F")
 	domain("cbrt(double) double", "Gives the cube root.", math.Cbrt, anything, "", "")
-	domain("exp(double) double", "Raises e to a power.", exp, anything, "", "")
+	s.def("exp(double) double", "Raises e to a power.", func(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
+		x := a[0].Float()
+		r := exp(x)
+		if r == 0 && !math.IsInf(x, 0) {
+			return sqltype.Value{}, floatUnderflow()
+		}
+		return float(r, math.IsInf(x, 0))
+	})
 	logMsg := "cannot take logarithm of zero or a negative number"
 	domain("ln(double) double", "Gives the natural logarithm.", math.Log, positive, logMsg, "2201E")
 	domain("log(double) double; log10(double) double", "Gives the logarithm to base 10.", math.Log10, positive, logMsg, "2201E")
@@ -363,7 +370,11 @@ func power(_ *Context, a []sqltype.Value) (sqltype.Value, error) {
 	case x < 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) && y != math.Trunc(y):
 		return sqltype.Value{}, dberr.New(dberr.ValueOutOfRange, "a negative number raised to a non-integer power yields a complex result").WithState("2201F")
 	}
-	return float(math.Pow(x, y), inf(x, y))
+	r := math.Pow(x, y)
+	if r == 0 && x != 0 && !inf(x, y) {
+		return sqltype.Value{}, floatUnderflow()
+	}
+	return float(r, inf(x, y))
 }
 
 func sqrtDecimal(_ *Context, a []sqltype.Value) (sqltype.Value, error) {

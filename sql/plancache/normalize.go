@@ -165,8 +165,8 @@ func literal(t parser.Token, sql string) (l Literal, mark byte) {
 		return l, 'l'
 	}
 	d, err := decimal.Parse(v)
-	if err != nil {
-		return l, 0
+	if err != nil || d.Scale() == decimal.MaxScale {
+		return l, 0 // a DOUBLE, or perhaps one
 	}
 	l.Value, l.Type = sqltype.NewDecimal(d), sqltype.TDecimal
 	return l, 'd'
