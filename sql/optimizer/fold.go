@@ -29,12 +29,12 @@ func (o *optimizer) foldWithin(n plan.Node, outer constants) (plan.Node, constan
 		body, own := o.foldWithin(w.Body, outer)
 		return &plan.With{CTEs: w.CTEs, Body: body}, own
 	}
-	var own [2]constants
+	var own [3]constants
 	if in := n.Inputs(); len(in) > 0 {
 		for i := range in {
 			reads := outer
-			if _, ok := n.(*plan.Apply); ok && i == 1 {
-				reads = outer.and(own[0])
+			if _, ok := n.(*plan.Apply); ok && i == 1 || i == 2 {
+				reads = outer.and(own[0]) // of an apply, and what a join falls back on
 			}
 			in[i], own[i] = o.foldWithin(in[i], reads)
 		}
