@@ -263,11 +263,25 @@ func similarRegexp(pattern, escape string) (*regexp.Regexp, error) {
 		i += size
 		switch {
 		case c == escape && escape != "":
-			if i < len(pattern) {
-				_, size = utf8.DecodeRuneInString(pattern[i:])
+			if i == len(pattern) {
+				break
+			}
+			_, size = utf8.DecodeRuneInString(pattern[i:])
+			if !isAlnum(pattern[i]) {
 				b.WriteString(regexp.QuoteMeta(pattern[i : i+size]))
 				i += size
+				break
 			}
+			// The escapes of regular expressions, such as \d and \x61.
+			if e := pattern[i]; e == 'x' || e == 'u' || e == 'U' {
+				size += len(escapeDigits(pattern[i+1:], e))
+			}
+			class, err := similarEscape(pattern[i:i+size], inClass)
+			if err != nil {
+				return nil, err
+			}
+			b.WriteString(class)
+			i += size
 		case inClass:
 			if c == "]" {
 				inClass = false
@@ -298,4 +312,18 @@ func similarRegexp(pattern, escape string) (*regexp.Regexp, error) {
 	}
 	b.WriteString(`)$`)
 	return compileRegexp(b.String())
+}
+
+// similarEscape is a regular expression's escape, without its backslash, in
+// Go's syntax.
+func similarEscape(escape string, inClass bool) (string, error) {
+	if !inClass {
+		return translateRegexp(`\`+escape, false)
+	}
+	out, err := translateRegexp(`[\`+escape+`]`, false)
+	return strings.TrimSuffix(strings.TrimPrefix(out, "["), "]"), err
+}
+
+func isAlnum(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
