@@ -159,7 +159,10 @@ type joinOp struct {
 	nulls    []bool
 	row      int
 	cur      int32
-	key      []byte
+	// settled is up to which row of the probe batch those without a match have
+	// been given.
+	settled int
+	key     []byte
 	// pairs are the candidates at hand.
 	pairL []int32
 	pairR []ref
@@ -211,7 +214,15 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			}
 			o.row = o.probe.Rows()
 		}
-		for o.pairs() {
+		for o.row < o.probe.Rows() {
+			if waiting := o.waiting(); waiting > 0 && 2*waiting >= o.r.batch {
+				if out := o.unmatched(o.row); out != nil {
+					return out, nil
+				}
+			}
+			if !o.pairs() {
+				continue
+			}
 			b, err := o.candidates()
 			if b != nil || err != nil {
 				return b, err
@@ -220,17 +231,28 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 				return nil, err
 			}
 		}
-		b := o.probe
-		o.probe = nil
+		var out *vector.Batch
 		switch o.n.kind {
 		case plan.Mark:
-			return o.mark(b), nil
+			out = o.mark(o.probe)
 		case plan.Left, plan.Full, plan.Single:
-			if out := o.unmatched(b); out != nil {
-				return out, nil
-			}
+			out = o.unmatched(o.probe.Rows())
+		}
+		o.probe = nil
+		if out != nil {
+			return out, nil
 		}
 	}
+}
+
+// waiting is how many left rows are through and may have to be given yet, as
+// they have found no match.
+func (o *joinOp) waiting() int {
+	switch o.n.kind {
+	case plan.Left, plan.Full, plan.Single:
+		return o.row - o.settled
+	}
+	return 0
 }
 
 // mark adds the mark to the probe batch.
@@ -250,14 +272,17 @@ func (o *joinOp) mark(b *vector.Batch) *vector.Batch {
 	return withColumn(b, v)
 }
 
-// unmatched gives the left rows without a match, with NULLs on the right.
-func (o *joinOp) unmatched(b *vector.Batch) *vector.Batch {
-	sel := make([]int32, 0, b.Rows())
-	for i := range b.Rows() {
+// unmatched gives the left rows up to one that wait and have no match, with
+// NULLs on the right.
+func (o *joinOp) unmatched(to int) *vector.Batch {
+	b := o.probe
+	sel := make([]int32, 0, to-o.settled)
+	for i := o.settled; i < to; i++ {
 		if !o.hit[i] {
 			sel = append(sel, int32(b.Row(i)))
 		}
 	}
+	o.settled = to
 	if len(sel) == 0 {
 		return nil
 	}

@@ -62,7 +62,7 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	n := b.Rows()
-	o.probe, o.row = b, 0
+	o.probe, o.row, o.settled = b, 0, 0
 	o.hit = resize(o.hit, n)
 	o.nulls = resize(o.nulls, n)
 	o.probeKey = resize(o.probeKey, n)
@@ -130,14 +130,19 @@ func (o *joinOp) first(i int) int32 {
 	return 0
 }
 
-// pairs collects candidates up to a batch's size; false: the probe batch has
-// no more.
+// pairs collects candidates, as many as make a batch with the rows that wait
+// for their places among them. It may find none in a part of the probe batch.
 func (o *joinOp) pairs() bool {
+	room := o.r.batch - o.waiting()
+	outer := o.n.kind != plan.Inner && o.n.kind != plan.Mark
 	o.pairL, o.pairR, o.pairN = o.pairL[:0], o.pairR[:0], o.pairN[:0]
 	n := o.probe.Rows()
 	hashed := len(o.leftEval) > 0
-	for o.row < n && len(o.pairL) < o.r.batch {
+	for o.row < n && len(o.pairL) < room {
 		if o.cur == 0 {
+			if k := len(o.pairL); outer && (k == 0 || int(o.pairL[k-1]) != o.row) {
+				room-- // it may wait, too
+			}
 			o.row++
 			o.cur = o.first(o.row)
 			continue
@@ -167,6 +172,35 @@ func (o *joinOp) column(c int, sel []int32) *vector.Vector {
 		c -= nl
 	}
 	return o.probe.Cols[c].Gather(sel)
+}
+
+// settle puts the left rows without a match in their places among the pairs at
+// hand, up to the last of these: the output has the order of the left side.
+func (o *joinOp) settle() {
+	n, none := len(o.pairL), 0
+	last := int(o.pairL[n-1])
+	for l := o.settled; l < last; l++ {
+		if !o.hit[l] {
+			none++
+		}
+	}
+	if none > 0 {
+		o.pairL = append(o.pairL, make([]int32, none)...)
+		o.pairR = append(o.pairR, make([]ref, none)...)
+		// From behind, so that no pair is overwritten before it has moved.
+		at := n + none
+		for i, l := n-1, last; l >= o.settled; l-- {
+			for ; i >= 0 && int(o.pairL[i]) == l; i-- {
+				at--
+				o.pairL[at], o.pairR[at] = o.pairL[i], o.pairR[i]
+			}
+			if !o.hit[l] {
+				at--
+				o.pairL[at], o.pairR[at] = int32(l), noRow
+			}
+		}
+	}
+	o.settled = last
 }
 
 // pairRows are the pairs' rows in the probe batch.
@@ -222,6 +256,9 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 	}
 	if len(o.pairL) == 0 {
 		return nil, nil
+	}
+	if o.n.kind != plan.Inner {
+		o.settle()
 	}
 	sel := o.pairRows()
 	cols := make([]*vector.Vector, len(o.n.keep))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -304,6 +305,54 @@ func TestJoinWithManyRows(t *testing.T) {
 		got, err := results(t, j, size)
 		if err != nil || len(got) != want {
 			t.Errorf("batches of %d: %d rows, want %d, %v", size, len(got), want, err)
+		}
+	}
+}
+
+// TestLeftJoinKeepsOrder: a left join gives its rows in the order of its left
+// side, those without a match in their places, in batches of the usual size.
+func TestLeftJoinKeepsOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	build := program(t)
+	key := build(expr.Column(0, sqltype.TBigInt, "n"), nil)
+	rest := build(expr.Binary(ast.OpLt, expr.Column(1, sqltype.TText, "s"), expr.Column(3, sqltype.TText, "s")))
+	for range 60 {
+		var left, right [][]any
+		for range rng.IntN(60) {
+			left = append(left, []any{rng.IntN(12), fmt.Sprint(rng.IntN(10))})
+		}
+		for range rng.IntN(30) {
+			right = append(right, []any{rng.IntN(20), fmt.Sprint(rng.IntN(10))})
+		}
+		for _, residual := range []*expr.Program{nil, rest} {
+			var want []string
+			for _, l := range left {
+				n := len(want)
+				for _, r := range right {
+					if l[0] == r[0] && (residual == nil || l[1].(string) < r[1].(string)) {
+						want = append(want, fmt.Sprint(l[0], " ", l[1], " ", r[1]))
+					}
+				}
+				if len(want) == n {
+					want = append(want, fmt.Sprint(l[0], " ", l[1], " -"))
+				}
+			}
+			for _, batch := range []int{1, 2, 3, 7, 9, 16, 2048} {
+				j := &joinNode{kind: plan.Left, l: &source{typs: bigText, rows: left, size: 1 + rng.IntN(batch)}, r: &source{typs: bigText, rows: right, size: batch},
+					leftKeys: []*expr.Program{key}, rightKeys: []*expr.Program{key}, residual: residual, keep: []int{0, 1, 3},
+					out: []sqltype.Type{sqltype.TBigInt, sqltype.TText, sqltype.TText}}
+				if residual != nil {
+					j.read = []int{1, 3}
+				}
+				j.place()
+				got, err := results(t, j, batch)
+				ofLeft := func(row string) string { return row[:strings.LastIndexByte(row, ' ')] }
+				inOrder := slices.EqualFunc(got, want, func(a, b string) bool { return ofLeft(a) == ofLeft(b) })
+				slices.Sort(got)
+				if err != nil || !inOrder || !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+					t.Fatalf("batches of %d, residual %v: %v\n got %q\nwant %q", batch, residual != nil, err, got, want)
+				}
+			}
 		}
 	}
 }

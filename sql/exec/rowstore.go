@@ -19,6 +19,9 @@ type rowStore struct {
 // ref is a row of a rowStore.
 type ref struct{ chunk, row int32 }
 
+// noRow stands for a row of NULLs where rows are gathered.
+var noRow = ref{chunk: -1}
+
 func newRowStore(types []sqltype.Type, r *run) *rowStore {
 	return &rowStore{types: types, mem: reservation{acct: r.acct}}
 }
@@ -61,7 +64,7 @@ func (s *rowStore) gatherCol(col int, refs []ref) *vector.Vector {
 		valid.Clear(i)
 	}
 	for i, r := range refs {
-		if s.chunks[r.chunk].Cols[col].IsNull(int(r.row)) {
+		if r == noRow || s.chunks[r.chunk].Cols[col].IsNull(int(r.row)) {
 			null(i)
 		}
 	}
@@ -108,6 +111,9 @@ func (s *rowStore) gatherCol(col int, refs []ref) *vector.Vector {
 func gatherRefs[T any](s *rowStore, col int, refs []ref, get func(*vector.Vector) []T) []T {
 	out := make([]T, len(refs))
 	for i, r := range refs {
+		if r == noRow {
+			continue
+		}
 		v := s.chunks[r.chunk].Cols[col]
 		out[i] = get(v)[v.Index(int(r.row))]
 	}
