@@ -278,14 +278,14 @@ func (t *Turn) wake() {
 	t.asked.Store(t.err != nil)
 }
 
-// Starved tells whether the statement stood still for others for half of the
-// time since it began, or more: then it is no fault of its own that it has not
-// come to its end.
+// Starved tells whether the statement stood still for others for a quarter of
+// the time since it began, or more: then it is no fault of its own alone that it
+// has not come to its end.
 func (t *Turn) Starved(elapsed time.Duration) bool {
 	if t == nil || t.gate == nil {
 		return false
 	}
 	t.gate.mu.Lock()
 	defer t.gate.mu.Unlock()
-	return t.stood > 0 && 2*t.stood >= elapsed
+	return t.stood > 0 && 4*t.stood >= elapsed
 }
