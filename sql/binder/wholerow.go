@@ -12,8 +12,8 @@ import (
 // them, so that json_agg(m) is what an application wants to have of m.
 
 // wholeRow finds the item of FROM that a name without a table means, here or in
-// an outer scope; nil when there is none. Columns come first: the caller has
-// looked for them.
+// an outer scope; nil when there is none. Columns come first: the caller
+// looks for them.
 func wholeRow(sc *scope, name string) *relation {
 	for s := sc; s != nil; s = s.parent {
 		for _, r := range s.rels {
@@ -63,15 +63,17 @@ func (b *binder) rowArgument(f *ast.FuncCall, a ast.Expr, sc *scope) (expr.Expr,
 	var rel *relation
 	switch a := a.(type) {
 	case *ast.ColumnRef:
-		if a.Table != "" {
+		if a.Table == "" {
+			rel = wholeRow(sc, a.Name)
+		}
+		if rel == nil {
 			return nil, nil
 		}
-		for s := sc; s != nil; s = s.parent {
+		for s := sc; s != nil; s = s.parent { // columns come first
 			if _, _, found, err := b.lookupIn(s, a); found || err != nil {
 				return nil, err
 			}
 		}
-		rel = wholeRow(sc, a.Name)
 	case *ast.Star:
 		rel = wholeRow(sc, a.Table)
 	}

@@ -232,10 +232,10 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 			}
 		}
 		var out *vector.Batch
-		switch o.n.kind {
-		case plan.Mark:
+		switch {
+		case o.n.kind == plan.Mark:
 			out = o.mark(o.probe)
-		case plan.Left, plan.Full, plan.Single:
+		case o.n.keepsLeft():
 			out = o.unmatched(o.probe.Rows())
 		}
 		o.probe = nil
@@ -248,11 +248,15 @@ func (o *joinOp) Next(ctx context.Context) (*vector.Batch, error) {
 // waiting is how many left rows are through and may have to be given yet, as
 // they have found no match.
 func (o *joinOp) waiting() int {
-	switch o.n.kind {
-	case plan.Left, plan.Full, plan.Single:
+	if o.n.keepsLeft() {
 		return o.row - o.settled
 	}
 	return 0
+}
+
+// keepsLeft tells whether left rows without a match are given, too.
+func (n *joinNode) keepsLeft() bool {
+	return n.kind == plan.Left || n.kind == plan.Full || n.kind == plan.Single
 }
 
 // mark adds the mark to the probe batch.

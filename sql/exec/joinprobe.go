@@ -134,7 +134,7 @@ func (o *joinOp) first(i int) int32 {
 // for their places among them. It may find none in a part of the probe batch.
 func (o *joinOp) pairs() bool {
 	room := o.r.batch - o.waiting()
-	outer := o.n.kind != plan.Inner && o.n.kind != plan.Mark
+	outer := o.n.keepsLeft()
 	o.pairL, o.pairR, o.pairN = o.pairL[:0], o.pairR[:0], o.pairN[:0]
 	n := o.probe.Rows()
 	hashed := len(o.leftEval) > 0
@@ -257,7 +257,7 @@ func (o *joinOp) candidates() (*vector.Batch, error) {
 	if len(o.pairL) == 0 {
 		return nil, nil
 	}
-	if o.n.kind != plan.Inner {
+	if o.n.keepsLeft() {
 		o.settle()
 	}
 	sel := o.pairRows()

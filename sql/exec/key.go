@@ -65,14 +65,7 @@ func appendSame(dst []byte, v sqltype.Value) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(iv.Days))
 		return binary.BigEndian.AppendUint64(dst, uint64(iv.Micros))
 	case sqltype.PhysList:
-		for _, e := range v.List() {
-			if e.IsNull() {
-				dst = append(dst, 2)
-				continue
-			}
-			dst = appendSame(append(dst, 1), e)
-		}
-		return append(dst, 0)
+		return appendList(dst, v.List(), appendSame)
 	}
 	return appendOrdered(dst, v)
 }
@@ -153,16 +146,21 @@ func appendOrdered(dst []byte, v sqltype.Value) []byte {
 	case sqltype.PhysInterval:
 		return appendInterval(dst, v.Interval())
 	case sqltype.PhysList:
-		for _, e := range v.List() {
-			if e.IsNull() {
-				dst = append(dst, 2)
-				continue
-			}
-			dst = appendOrdered(append(dst, 1), e)
-		}
-		return append(dst, 0)
+		return appendList(dst, v.List(), appendOrdered)
 	}
 	return dst
+}
+
+// appendList appends elements, NULL last, and an end that sorts before them.
+func appendList(dst []byte, list []sqltype.Value, element func([]byte, sqltype.Value) []byte) []byte {
+	for _, e := range list {
+		if e.IsNull() {
+			dst = append(dst, 2)
+			continue
+		}
+		dst = element(append(dst, 1), e)
+	}
+	return append(dst, 0)
 }
 
 // appendDecimal appends sign, place of the first digit, and the digits without
