@@ -131,6 +131,7 @@ func TestRedraw(t *testing.T) {
 			tm.typ("use\r")
 			see("paused")
 			tm.typ("\\continue\r")
+			see("going on")
 			s.kick()
 			s.subscribed(1)
 			see("connected again")
