@@ -81,7 +81,7 @@ func (st *statement) run(ctx context.Context) error {
 		st.elapsed = time.Since(st.start)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && st.turn.Starved(st.elapsed) {
-		err = slot.ErrStopped
+		err = slot.Stopped(st.elapsed)
 	}
 	st.s.slow(st.text, st.elapsed)
 	return err

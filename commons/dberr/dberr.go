@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Error is a coded error. It is built by New and refined by the With…
@@ -23,6 +24,8 @@ type Error struct {
 	SQLState string
 	// Pos is where in the statement's text it went wrong.
 	Pos Pos
+	// Retry is after which time the same may succeed; 0: that is not known.
+	Retry time.Duration
 
 	cause error
 }
@@ -84,6 +87,13 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 func (e *Error) WithState(state string) *Error {
 	c := *e
 	c.SQLState = state
+	return &c
+}
+
+// WithRetry says after which time the same may succeed.
+func (e *Error) WithRetry(after time.Duration) *Error {
+	c := *e
+	c.Retry = after
 	return &c
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/commons/histogram"
 	"github.com/kalamdb/kalamdb/commons/ident"
 )
@@ -101,14 +100,6 @@ func (r Reason) String() string {
 	return [...]string{"full", "crowded", "waited"}[r]
 }
 
-// errOverloaded refuses a statement. SQLSTATE 53000 is insufficient_resources.
-var errOverloaded = dberr.New(dberr.ResourceExhausted, "The server has more statements to run than it can.").
-	WithState("53000").WithHint("Nothing of the request was run. Try again in a moment.")
-
-// ErrStopped ends a query that has begun and gets no processor any more.
-var ErrStopped = dberr.New(dberr.ResourceExhausted, "The server has more long statements to run than it can.").
-	WithState("53000").WithHint("The query was stopped, it has changed nothing. Try again later.")
-
 // New makes a Gate. Who waits when stopped is closed gets a place at once, to
 // find out about the end by itself.
 func New(opts Options, stopped <-chan struct{}) *Gate {
@@ -154,20 +145,23 @@ func (g *Gate) now() time.Duration { return time.Since(g.start) + 1 }
 // Enter gives t a place, as soon as there is one; Leave must follow unless it
 // fails. text is what runs. A patient caller is not refused for a crowd.
 //
-// Errors: RESOURCE_EXHAUSTED, or why the context has ended.
+// Errors: RESOURCE_EXHAUSTED, with when to come back, or why the context has
+// ended.
 func (g *Gate) Enter(ctx context.Context, t *Turn, user ident.UserID, text string, patient bool) error {
 	g.mu.Lock()
 	g.inlet.passed++
 	switch {
 	case g.underWay >= g.opts.Most-g.opts.Most/reserve && !g.spare(t, user):
 		g.refused[Full]++
+		after := g.delay(shortLane, g.now())
 		g.mu.Unlock()
-		return errOverloaded
+		return overloaded(after)
 	case g.inlet.choked && !patient && !g.inlet.takes(user):
 		g.refused[Crowded]++
 		g.yieldSpare(t, user)
+		after := g.inlet.delay
 		g.mu.Unlock()
-		return errOverloaded
+		return overloaded(after)
 	}
 	g.underWay++
 	t.gate, t.user, t.text = g, user, text
@@ -223,11 +217,19 @@ func (g *Gate) enterBusy(ctx context.Context, t *Turn, patient bool) error {
 		return nil
 	}
 	now := g.now()
-	if !patient && (t.lane == shortLane && g.crowded(l, t, now) || t.lane == longLane && g.hopeless(t)) {
-		g.refused[Crowded]++
-		g.end(t)
-		g.mu.Unlock()
-		return errOverloaded
+	if !patient {
+		var after time.Duration
+		if t.lane == shortLane {
+			after = g.crowded(l, t, now)
+		} else {
+			after = g.hopeless(t)
+		}
+		if after > 0 {
+			g.refused[Crowded]++
+			g.end(t)
+			g.mu.Unlock()
+			return overloaded(after)
+		}
 	}
 	ready := make(chan bool, 1)
 	t.ready, t.queued = ready, now
@@ -249,22 +251,26 @@ func (g *Gate) enterBusy(ctx context.Context, t *Turn, patient bool) error {
 		ok = <-ready
 	}
 	if !ok {
-		return errOverloaded
+		return overloaded(g.now() - now) // others will have to wait as long
 	}
 	return nil
 }
 
-// crowded tells whether a newcomer to a lane would wait too long: by how long
-// its user's queue is, or by how long the turn takes to come round.
-func (g *Gate) crowded(l *lane, t *Turn, now time.Duration) bool {
+// crowded tells whether a newcomer to a lane would wait too long, and then for
+// how long: by how long its user's queue is, or by how long the turn takes to
+// come round. 0: it would not.
+func (g *Gate) crowded(l *lane, t *Turn, now time.Duration) time.Duration {
 	if l.waiting < crowd*l.limit {
-		return false
+		return 0
 	}
-	most := g.longest(t.lane) / haste
-	if q := l.users[t.user]; q != nil && len(q.turns) > 0 && now-q.turns[0].queued > most {
-		return true
+	wait := now - l.ring[0].since
+	if q := l.users[t.user]; q != nil && len(q.turns) > 0 {
+		wait = max(wait, now-q.turns[0].queued)
 	}
-	return now-l.ring[0].since > most
+	if wait > g.longest(t.lane)/haste {
+		return wait
+	}
+	return 0
 }
 
 // longest is how long one may wait in a lane.
@@ -412,7 +418,7 @@ func (g *Gate) look() {
 				if now-t.queued > longest {
 					g.refused[Waited]++
 					l.remove(t)
-					t.err = ErrStopped
+					t.err = Stopped(now - t.queued)
 					t.wake()
 				}
 			}

@@ -13,6 +13,7 @@ import (
 type inlet struct {
 	// choked says that it takes too long.
 	choked bool
+	delay  time.Duration // as reported last
 	at     time.Duration // of the last report
 	// passed are those who came to the gate since then, done those who left it.
 	passed, done int
@@ -37,7 +38,7 @@ func (g *Gate) Delayed(delay time.Duration) (busy bool) {
 	in := &g.inlet
 	now := g.now()
 	took := (now - in.at).Seconds()
-	in.at = now
+	in.at, in.delay = now, delay
 	busy = in.passed > 0 || g.underWay > 0
 	if took > 0 {
 		// An average over about ten reports, so that one long statement, or one

@@ -41,7 +41,7 @@ func (g *Gate) makeWay(now time.Duration) {
 		if !g.room(t) {
 			if t.pauses.Load() && t.err == nil { // a crowd of its user stands still already
 				g.refused[Crowded]++
-				t.err = ErrStopped
+				t.err = Stopped(g.delay(longLane, now))
 				t.asked.Store(true)
 			}
 			continue
@@ -153,8 +153,9 @@ func (l *lane) rather(a, b *Turn) bool {
 }
 
 // hopeless tells whether a newcomer of the second lane would wait for too long,
-// or, beside others, not come to its end in its time.
-func (g *Gate) hopeless(t *Turn) bool {
+// or, beside others, not come to its end in its time, and then after how long it
+// may come back. 0: it has hope.
+func (g *Gate) hopeless(t *Turn) time.Duration {
 	l := &g.lanes[longLane]
 	took := g.known.took(t.hash)
 	users, ahead := len(l.ring), time.Duration(0)
@@ -175,7 +176,11 @@ func (g *Gate) hopeless(t *Turn) bool {
 	// Each user has an equal part of the places, but no statement more than one.
 	wait := ahead * time.Duration(users) / time.Duration(l.limit)
 	run := took * time.Duration(max(users, l.limit)) / time.Duration(l.limit)
-	return wait > g.longest(longLane) || took <= g.opts.Limit && wait+run > g.opts.Limit
+	over := wait - g.longest(longLane)
+	if took <= g.opts.Limit {
+		over = max(over, wait+run-g.opts.Limit)
+	}
+	return max(over, 0)
 }
 
 // Pause lets others compute if it is their turn, and returns when it is the
@@ -217,7 +222,7 @@ func (t *Turn) Pause(ctx context.Context) error {
 		g.lanes[t.lane].remove(t)
 		t.wake()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			t.err = ErrStopped
+			t.err = Stopped(g.now() - t.queued)
 		}
 	}
 	if t.err != nil {

@@ -234,7 +234,11 @@ func TestStarved(t *testing.T) {
 		}
 		time.Sleep(quantum + 3*beat)
 		start := time.Now()
-		refused(t, a.Pause(t.Context()), g, Waited, 1)
+		err := a.Pause(t.Context())
+		refused(t, err, g, Waited, 1)
+		if after := comeBack(t, err); after < 10*time.Second || after > 11*time.Second {
+			t.Errorf("it is told to come back after %v", after)
+		}
 		if took := time.Since(start); took < 10*time.Second || took > 11*time.Second {
 			t.Errorf("after %v", took)
 		}

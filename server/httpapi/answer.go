@@ -204,6 +204,7 @@ func (a *answer) finish(ctx context.Context, err error) {
 		a.buf = a.buf[:a.mark]
 	}
 	a.buf = append(wireconv.AppendError(append(a.buf, `],"error":`...), f), '}', '\n')
+	wireconv.SetRetryAfter(a.w.Header(), err)
 	a.writeSmall(dberr.Code(f.Code).Info().HTTPStatus, wire.StatusError, took)
 }
 

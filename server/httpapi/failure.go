@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
-	"github.com/kalamdb/kalamdb/server/limit"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -17,9 +16,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
 	f := wireconv.Failure(r.Context(), h.log, err)
 	h.o.Metrics.Error(f.Code)
-	if wait, ok := limit.Wait(err); ok {
-		w.Header().Set("Retry-After", limit.RetryAfter(wait))
-	}
+	wireconv.SetRetryAfter(w.Header(), err)
 	if status == 0 {
 		status = dberr.Code(f.Code).Info().HTTPStatus
 	}

@@ -90,6 +90,27 @@ func TestOverloaded(t *testing.T) {
 	}
 }
 
+// TestComeBackLater tells a client that is refused when to come back, if the
+// error knows, and says nothing of it beside other errors.
+func TestComeBackLater(t *testing.T) {
+	busy := dberr.New(dberr.ResourceExhausted, "busy")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{busy, "1"},
+		{busy.WithRetry(6300 * time.Millisecond), "7"},
+		{&core.StatementError{Number: 2, Text: "SELECT 1", Err: busy.WithRetry(4 * time.Second)}, "4"},
+		{dberr.New(dberr.InvalidSQL, "wrong"), ""},
+	} {
+		f := serve(t, func(context.Context, core.Request, core.Sink) error { return c.err })
+		res, body := f.do(t, "POST", wire.PathSQL, `{"sql":"x"}`)
+		if got := res.Header.Get("Retry-After"); got != c.want {
+			t.Errorf("%v: %d, Retry-After %q, want %q: %s", c.err, res.StatusCode, got, c.want, body)
+		}
+	}
+}
+
 // TestSlowClientLendsItsPlace answers others while a client does not read.
 func TestSlowClientLendsItsPlace(t *testing.T) {
 	places := slot.New(slot.Options{Running: 1}, nil)

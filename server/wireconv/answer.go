@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/wire"
+	"github.com/kalamdb/kalamdb/server/limit"
 )
 
 // JSONType is the Content-Type of every answer, as a header's values.
@@ -21,6 +22,13 @@ func SetStatusHeaders(header http.Header, status int) {
 		if header.Get("Retry-After") == "" {
 			header.Set("Retry-After", "1")
 		}
+	}
+}
+
+// SetRetryAfter adds when to come back, if the error knows.
+func SetRetryAfter(header http.Header, err error) {
+	if wait, ok := limit.Wait(err); ok {
+		header.Set("Retry-After", limit.RetryAfter(wait))
 	}
 }
 

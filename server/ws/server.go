@@ -20,7 +20,6 @@ import (
 	"github.com/kalamdb/kalamdb/server/admission"
 	"github.com/kalamdb/kalamdb/server/auth"
 	"github.com/kalamdb/kalamdb/server/debug"
-	"github.com/kalamdb/kalamdb/server/limit"
 	"github.com/kalamdb/kalamdb/server/wireconv"
 )
 
@@ -239,9 +238,7 @@ func (s *Server) remove(c *conn) {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
 	f := wireconv.Failure(r.Context(), s.log, err)
 	s.o.Metrics.Error(f.Code)
-	if wait, ok := limit.Wait(err); ok {
-		w.Header().Set("Retry-After", limit.RetryAfter(wait))
-	}
+	wireconv.SetRetryAfter(w.Header(), err)
 	if status == 0 {
 		status = dberr.Code(f.Code).Info().HTTPStatus
 	}
