@@ -385,9 +385,12 @@ func (e *Engine) UserRole(ctx context.Context, id ident.UserID) (role string, re
 func (e *Engine) SetLimits(q config.Query) { e.gate.Set(places(q)) }
 
 // Delayed tells how long requests lie around before they come to the engine,
-// so that it knows of an overload that it does not see. It must be called again
-// and again, and soon while it answers that statements run.
-func (e *Engine) Delayed(delay time.Duration) (busy bool) { return e.gate.Delayed(delay) }
+// and on how many connections they can, so that it knows of an overload that it
+// does not see. It must be called again and again, and soon while it answers
+// that statements run.
+func (e *Engine) Delayed(delay time.Duration, connections int) (busy bool) {
+	return e.gate.Delayed(delay, connections)
+}
 
 func places(q config.Query) slot.Options {
 	return slot.Options{Most: q.MaxConcurrent, Running: q.MaxRunning, Wait: q.MaxWait.Std(), Limit: q.Timeout.Std()}

@@ -293,6 +293,7 @@ func TestGracefulDegradation(t *testing.T) {
 			return
 		}
 	}
+	m.recovered(t, time.Now())
 	m.closed(t, 8, 200*time.Millisecond) // everything is answered again
 	m.acked.check(t, l.server, m.table)
 	if _, h := healthOf(t, l.server); h.UptimeSeconds < time.Since(l.begun).Seconds()-1 {

@@ -84,9 +84,9 @@ func makeRun(t *testing.T) *stressRun {
 	warm := l.finish()
 	r.before = l.rest(phaseBefore, rest)
 
+	heard := l.told.Load()
 	l.again()
 	r.connected = l.metrics()
-	heard := l.told.Load()
 	l.watch.Phase(phaseLoad)
 	begin := time.Now()
 	r.flushes = l.flushing(*stressTime)

@@ -432,9 +432,10 @@ func TestChoked(t *testing.T) {
 			}
 			return taken
 		}
+		connections := 1000
 		report := func(d time.Duration) bool {
 			time.Sleep(tick)
-			return g.Delayed(d)
+			return g.Delayed(d, connections)
 		}
 		if report(time.Hour) {
 			t.Error("nobody is there, but it is busy")
@@ -450,6 +451,12 @@ func TestChoked(t *testing.T) {
 				t.Error("it is not busy")
 			}
 		}
+		connections = crowd * 2
+		report(time.Hour)
+		if n := serve("flood", 100); n != 100 {
+			t.Error("more are refused than can lie around:", n)
+		}
+		connections = 1000
 		report(most + 1)
 		if n := serve("flood", 100); n < 40 || n > 50 {
 			t.Errorf("%d are let in, want half of what was done before", n)

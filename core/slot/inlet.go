@@ -26,13 +26,14 @@ type inlet struct {
 }
 
 // Delayed tells the gate how long requests lie around before they come to it,
-// and must be called again and again while it answers that it is busy. Where
+// and on how many connections they can, since each has one at a time. It must
+// be called again and again while it answers that it is busy. Where
 // that is longer than a newcomer to a crowd may expect, and more requests lie
 // around than may wait here, each user is let in so often that together they
 // are half of what the server has managed lately; the others are refused, which
 // costs less. That is the same for all, so one user's flood does not take the
 // share of another.
-func (g *Gate) Delayed(delay time.Duration) (busy bool) {
+func (g *Gate) Delayed(delay time.Duration, connections int) (busy bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	in := &g.inlet
@@ -50,7 +51,8 @@ func (g *Gate) Delayed(delay time.Duration) (busy bool) {
 	in.passed, in.done = 0, 0
 	users := max(len(in.taken), 1)
 	clear(in.taken)
-	lie := delay.Seconds() * in.arrivals
+	// A delay that the machine makes, busy with other programs, is no crowd.
+	lie := min(delay.Seconds()*in.arrivals, float64(connections))
 	in.choked = delay > g.longest(shortLane)/haste && lie > float64(crowd*g.lanes[shortLane].limit)
 	in.share = max(int(in.departures*took/2)/users, 1)
 	return busy

@@ -9,7 +9,7 @@ import (
 // figures are the server's own, for its metrics.
 func (s *Server) figures() debug.Figures {
 	f := debug.Figures{
-		Connections: len(s.listener.limit.open), RefusedConnections: s.listener.limit.refused.Load(),
+		Connections: s.listener.limit.count(), RefusedConnections: s.listener.limit.refused.Load(),
 		WebSockets: s.ws.Connections(),
 	}
 	if s.open.Load() {

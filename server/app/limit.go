@@ -33,6 +33,9 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
+// count is how many connections are open.
+func (l *limitListener) count() int { return len(l.open) }
+
 // limitedConn gives its place back when it is closed.
 type limitedConn struct {
 	net.Conn

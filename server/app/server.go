@@ -147,7 +147,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.engine, err = core.Open(ctx, s.cfg, s.log); err != nil {
 		return dataError(err)
 	}
-	if s.probe, err = inlet.Start(s.engine.Delayed); err != nil {
+	delayed := func(d time.Duration) bool { return s.engine.Delayed(d, s.listener.limit.count()) }
+	if s.probe, err = inlet.Start(delayed); err != nil {
 		s.log.Warn("requests that wait to be read cannot be noticed", "error", err)
 	}
 	s.engine.APIKeys().OnDrop(s.ws.Revoke)

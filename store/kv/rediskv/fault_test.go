@@ -28,6 +28,15 @@ func put(b kv.Backend, pairs ...string) error {
 	return b.Write(context.Background(), &batch)
 }
 
+// putAgain is put, over and over until Redis can be reached again.
+func putAgain(b kv.Backend, pairs ...string) error {
+	for end := time.Now().Add(20 * time.Second); ; {
+		if err := put(b, pairs...); dberr.CodeOf(err) != dberr.StorageUnavailable || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // dump reads the partition p; an error ends the test.
 func dump(t *testing.T, b kv.Backend) string {
 	t.Helper()
@@ -132,7 +141,7 @@ func TestUnknownFate(t *testing.T) {
 		if got := dump(t, b); got != want {
 			t.Fatalf("after the failure: %s, want %s", got, want)
 		}
-		must(t, put(b, "c", fmt.Sprint(i+2)))
+		must(t, putAgain(b, "c", fmt.Sprint(i+2)))
 		if got, want := dump(t, b), fmt.Sprintf("a=1 b=xxxxxxxxxx c=%d", i+2); got != want {
 			t.Fatalf("after the next write: %s, want %s", got, want)
 		}
@@ -147,7 +156,7 @@ func TestUnknownFate(t *testing.T) {
 	p.Swallow(1 << 20)
 	wantUnavailable(t, "drop", b.DropPartition(t.Context(), "p"))
 	p.Swallow(0)
-	must(t, put(b, "z", "1"))
+	must(t, putAgain(b, "z", "1"))
 	if got := dump(t, b); !strings.HasSuffix(got, "z=1") {
 		t.Fatalf("after the drop: %s", got)
 	}
@@ -274,7 +283,7 @@ func TestKilledInLargeBatch(t *testing.T) {
 			must(t, s.Restart())
 		}
 		// The next write settles what became of the batch.
-		must(t, put(b, fmt.Sprint(i), "v"))
+		must(t, putAgain(b, fmt.Sprint(i), "v"))
 		want := rows
 		if err != nil {
 			wantUnavailable(t, "large batch", err)
@@ -301,9 +310,7 @@ func TestHangingRedis(t *testing.T) {
 	_, err := count(b, "p")
 	wantUnavailable(t, "read", err)
 	must(t, s.Process().Signal(syscall.SIGCONT))
-	for err = put(b, "d", "3"); dberr.CodeOf(err) == dberr.StorageUnavailable; err = put(b, "d", "3") {
-	}
-	must(t, err)
+	must(t, putAgain(b, "d", "3"))
 	if got := dump(t, b); got != "a=1 d=3" {
 		t.Errorf("%s", got)
 	}

@@ -120,7 +120,7 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 	var hang atomic.Bool
 	stop := make(chan struct{})
 	o := srv.Options(t, "bucket")
-	o.Timeout, o.Retries = 100*time.Millisecond, 1
+	o.Timeout, o.Retries = 500*time.Millisecond, 1
 	o.Endpoint = srv.Proxy(t, func(_ http.ResponseWriter, r *http.Request) bool {
 		if hang.Load() {
 			select {
@@ -133,7 +133,7 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 	})
 	t.Cleanup(func() { close(stop) })
 	b := open(t, o)
-	if err := object.Put(t.Context(), b, "x", []byte("x"), object.CreateOptions{}); err != nil {
+	if err := object.Put(t.Context(), open(t, srv.Options(t, "bucket")), "x", []byte("x"), object.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	h, err := b.Open(t.Context(), "x")
