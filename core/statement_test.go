@@ -353,7 +353,7 @@ func TestLostUpdates(t *testing.T) {
 
 func TestTimeoutAndCancel(t *testing.T) {
 	cfg := testConfig(config.BackendMemory, "")
-	cfg.Query.Timeout = config.Duration(30 * time.Millisecond)
+	cfg.Query.Timeout = config.Duration(300 * time.Millisecond)
 	d := openDB(t, cfg)
 	const endless = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
 	d.fails(admin, endless, dberr.Timeout, "time limit")

@@ -251,7 +251,7 @@ func TestOversized(t *testing.T) {
 // others are served meanwhile, and the connections are closed.
 func TestSlowClients(t *testing.T) {
 	c := testConfig(t)
-	c.Server.RequestTimeout = config.Duration(400 * time.Millisecond)
+	c.Server.RequestTimeout = config.Duration(time.Second)
 	c.Query.MaxConcurrent = 4
 	s := start(t, c)
 	head := "POST " + wire.PathSQL + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -530,7 +530,7 @@ func TestShutdownWithoutTheEngine(t *testing.T) {
 
 func TestSilentClientIsClosed(t *testing.T) {
 	f := serve(t, func(o *Options) {
-		o.Live.PingInterval, o.Live.IdleTimeout = config.Duration(10*time.Millisecond), config.Duration(60*time.Millisecond)
+		o.Live.PingInterval, o.Live.IdleTimeout = config.Duration(10*time.Millisecond), config.Duration(500*time.Millisecond)
 	})
 	// A client that does not read does not answer pings.
 	c := f.dial(t)
@@ -543,7 +543,7 @@ func TestSilentClientIsClosed(t *testing.T) {
 	}
 	// One that reads does, and stays.
 	c = f.dial(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 800*time.Millisecond)
 	defer cancel()
 	if _, _, err := c.Read(ctx); ctx.Err() == nil {
 		t.Error("a living client was closed:", err)
