@@ -154,12 +154,13 @@ func buildImage() (img *Image, skip string, err error) {
 
 // follow does what the Dockerfile says.
 func (i *Image) follow(all [][]instruction, build string) error {
-	env := append(os.Environ(), "TARGETOS=linux")
+	env := os.Environ()
 	var copied []string
 	for _, in := range all[0] {
 		switch in.name {
 		case "ARG":
-			if strings.Contains(in.args, "=") && !strings.HasPrefix(in.args, "TARGETARCH=") {
+			// Without a default it is the platform, and ours is meant.
+			if strings.Contains(in.args, "=") {
 				env = append(env, in.args)
 			}
 		case "ENV":
@@ -170,7 +171,7 @@ func (i *Image) follow(all [][]instruction, build string) error {
 			// In place, so that what was built before need not be built again;
 			// then -trimpath must go, which makes all packages other ones.
 			command := regexp.MustCompile(`--mount=\S+`).ReplaceAllString(in.args, "")
-			command = strings.NewReplacer("-trimpath", "", "/out", build, "GOARCH=$TARGETARCH", "").Replace(command)
+			command = strings.NewReplacer("-trimpath", "", "/out", build).Replace(command)
 			cmd := exec.Command("sh", "-ec", command)
 			cmd.Dir, cmd.Env = Root(), env
 			if out, err := cmd.CombinedOutput(); err != nil {

@@ -128,6 +128,12 @@ func TestDockerfile(t *testing.T) {
 	if !strings.Contains(one(t, build, "FROM"), "golang:"+string(goVersion)+"-") {
 		t.Errorf("the builder is not Go %s", goVersion)
 	}
+	// A default would win over the platform that the builder sets.
+	for _, arg := range []string{"TARGETOS", "TARGETARCH"} {
+		if !slices.Contains(of(build, "ARG"), arg) {
+			t.Errorf("%s is not taken as the builder sets it", arg)
+		}
+	}
 	// The builder gets exactly the modules that the server is made of.
 	var copied []string
 	for _, c := range of(build, "COPY") {
