@@ -159,6 +159,16 @@ func blankPunctuation(c rune) rune {
 	return c
 }
 
+// unspaced is s without the space that parts a sign at s[i] from what it is
+// the sign of.
+func unspaced(s string, i int) string {
+	rest := trimSpace(s[i+1:])
+	if s[i] != '+' && s[i] != '-' || rest == "" || rest[0] == '.' {
+		return s
+	}
+	return s[:i+1] + rest
+}
+
 // cut drops what is smaller than the field.
 func (iv IntervalValue) cut(field string) IntervalValue {
 	switch strings.TrimSuffix(field, "s") {
@@ -231,6 +241,8 @@ func (a *intervalSum) words(s string, bare intervalUnit, field string) bool {
 			ago = true
 			i += 3
 			continue
+		case c == '+' || c == '-':
+			s = unspaced(s, i)
 		}
 		start := i
 		whole, frac, neg, next, ok := number(s, i)
@@ -279,7 +291,7 @@ func (a *intervalSum) words(s string, bare intervalUnit, field string) bool {
 		if name == "" || name == "ago" {
 			i = word
 			rest := strings.TrimSpace(s[i:])
-			if rest != "" && rest != "ago" && !timeFollows(rest) {
+			if rest != "" && !timeFollows(rest) { // ago needs a unit
 				return false
 			}
 			u := bare
@@ -312,6 +324,7 @@ func timeFollows(s string) bool {
 	if s == "" {
 		return false
 	}
+	s = unspaced(s, 0)
 	_, _, _, next, ok := number(s, 0)
 	return ok && next < len(s) && s[next] == ':'
 }

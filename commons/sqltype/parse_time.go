@@ -1,6 +1,7 @@
 package sqltype
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -434,6 +435,7 @@ func (r *dateTimeReader) setTime(h, m, s, us int64) error {
 
 // sign reads a zone's offset, which follows the time.
 func (r *dateTimeReader) sign() error {
+	r.s = unspaced(r.s, r.i)
 	if !r.dt.hasTime || r.dt.hasZone {
 		if rest := r.s[r.i+1:]; rest == "infinity" || rest == "inf" {
 			r.dt.infinite = 1
@@ -523,23 +525,36 @@ func (r *dateTimeReader) word(now time.Time) error {
 		return nil
 	}
 	// A zone's name may hold digits and signs: etc/gmt+3.
-	for r.i < len(r.s) && r.s[r.i] != ' ' && strings.IndexByte(w, '/') >= 0 {
-		r.i++
+	named := strings.IndexByte(w, '/') >= 0
+	if zone := named || r.dt.hasDate || r.typ.Kind == Time; zone && zonePart(r.peek()) && r.peek() != ':' {
+		named = true
+		for zonePart(r.peek()) {
+			r.i++
+		}
 	}
 	w = r.s[start:r.i]
 	// Only what looks like a zone is looked up, which may read files.
-	named := strings.IndexByte(w, '/') >= 0
 	if _, short := abbreviations[w]; (named || short) && !r.dt.hasZone {
 		if loc, ok := LoadZone(w); ok {
 			r.dt.hasZone, r.dt.loc = true, loc
 			return nil
 		}
 	}
-	if named {
+	if named && !posixZone.MatchString(w) {
 		return dberr.Newf(dberr.TypeMismatch, "time zone %s not recognized", quote(w)).WithState("22023")
 	}
 	return r.bad()
 }
+
+// zonePart tells whether a zone's name goes on with c behind its first letters.
+func zonePart(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c != 0 && strings.IndexByte("+-/_.:", c) >= 0
+}
+
+// posixZone are zones by a name of their own and hours, with a summer time or
+// without: they are not supported, and refused in another way than unknown
+// names.
+var posixZone = regexp.MustCompile(`^[a-z]+[+-]?[0-9]{1,3}(:[0-9]{2}){0,2}([a-z]+([+-]?[0-9]{1,3}(:[0-9]{2}){0,2})?)?$`)
 
 func (r *dateTimeReader) relativeDay(w string, now time.Time) error {
 	us := now.UTC().UnixMicro()

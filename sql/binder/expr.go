@@ -88,15 +88,7 @@ func (b *binder) bindExpr(e ast.Expr, sc *scope) (expr.Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		text := e.Value
-		if t.Kind == sqltype.Interval && e.Type.Fields != "" {
-			text = intervalText(text, e.Type.Fields)
-		}
-		x, err := expr.Cast(expr.Literal(text), t, expr.CastExplicit)
-		if err != nil {
-			return nil, err
-		}
-		return inOrderIfJSONB(&e.Type, x)
+		return castLiteral(e.Value, &e.Type, t, expr.CastExplicit)
 	case *ast.Param:
 		return b.param(e)
 	case *ast.DefaultExpr:
@@ -420,6 +412,9 @@ func (b *binder) cast(e *ast.CastExpr, sc *scope) (expr.Expr, error) {
 	if e.Try {
 		mode = expr.CastTry
 	}
+	if lit, ok := e.X.(*ast.StringLit); ok {
+		return castLiteral(lit.Value, &e.Type, t, mode)
+	}
 	x, err := b.expr(e.X, sc)
 	if err != nil {
 		return nil, err
@@ -430,6 +425,24 @@ func (b *binder) cast(e *ast.CastExpr, sc *scope) (expr.Expr, error) {
 	return inOrderIfJSONB(&e.Type, x)
 }
 
+// castLiteral binds a text with its type: CAST('5' AS DATE), INTERVAL '5' DAY.
+func castLiteral(text string, name *ast.TypeName, t sqltype.Type, mode expr.CastMode) (expr.Expr, error) {
+	if t.Kind == sqltype.Interval && name.Fields != "" {
+		iv, err := sqltype.ParseIntervalFields(text, name.Fields)
+		if err == nil {
+			return expr.Const(sqltype.NewInterval(iv), t), nil
+		}
+		if mode != expr.CastTry {
+			return nil, err
+		}
+	}
+	x, err := expr.Cast(expr.Literal(text), t, mode)
+	if err != nil {
+		return nil, err
+	}
+	return inOrderIfJSONB(name, x)
+}
+
 // inOrderIfJSONB brings a document's keys into order where it is cast to JSONB.
 // JSON and JSONB are one type, which keeps a document as it came; the order
 // is what the cast itself does.
@@ -438,23 +451,4 @@ func inOrderIfJSONB(t *ast.TypeName, x expr.Expr) (expr.Expr, error) {
 		return x, nil
 	}
 	return expr.Call("to_jsonb", x)
-}
-
-// intervalText joins an interval literal with the fields that follow it:
-// INTERVAL '5' DAY is '5 day'. A text with units of its own stays.
-func intervalText(text, fields string) string {
-	for i := range len(text) {
-		c := text[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == ':' || i > 0 && (c == '-' || c == ' ') {
-			return text
-		}
-	}
-	unit := fields
-	for i := len(fields) - 1; i >= 0; i-- {
-		if fields[i] == ' ' {
-			unit = fields[i+1:]
-			break
-		}
-	}
-	return text + " " + unit
 }

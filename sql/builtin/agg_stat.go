@@ -16,38 +16,58 @@ type moments struct {
 }
 
 // add takes a pair in; for one variable y is 0.
-func (m *moments) add(x, y float64) {
+func (m *moments) add(x, y float64) error {
+	before := *m
 	m.n++
 	m.sx += x
 	m.sy += y
-	if m.n > 1 {
+	if before.n > 0 {
 		tx, ty := x*m.n-m.sx, y*m.n-m.sy
-		scale := 1 / (m.n * (m.n - 1))
+		scale := 1 / (m.n * before.n)
 		m.sxx += tx * tx * scale
 		m.syy += ty * ty * scale
 		m.sxy += tx * ty * scale
-		return
 	}
-	// An infinite or NaN first value makes the sums NaN.
-	if math.IsNaN(x-x) || math.IsNaN(y-y) {
-		m.sxx, m.syy, m.sxy = math.NaN(), math.NaN(), math.NaN()
-	}
+	return m.checked(&before, &moments{sx: x, sy: y})
 }
 
-func (m *moments) merge(o *moments) {
+func (m *moments) merge(o *moments) error {
 	switch {
 	case o.n == 0:
-		return
+		return nil
 	case m.n == 0:
 		*m = *o
-		return
+		return nil
 	}
+	before := *m
 	n := m.n + o.n
 	dx, dy := m.sx/m.n-o.sx/o.n, m.sy/m.n-o.sy/o.n
 	m.sxx += o.sxx + m.n*o.n*dx*dx/n
 	m.syy += o.syy + m.n*o.n*dy*dy/n
 	m.sxy += o.sxy + m.n*o.n*dx*dy/n
 	m.n, m.sx, m.sy = n, m.sx+o.sx, m.sy+o.sy
+	return m.checked(&before, o)
+}
+
+// checked refuses sums that became infinite over finite values. Over values
+// that are not finite, the sums of squares are NaN.
+func (m *moments) checked(a, b *moments) error {
+	finite := func(v float64) bool { return v-v == 0 }
+	if finite(m.sx) && finite(m.sxx) && finite(m.sy) && finite(m.syy) && finite(m.sxy) {
+		return nil
+	}
+	ofX, ofY := finite(a.sx) && finite(b.sx), finite(a.sy) && finite(b.sy)
+	switch inf := func(v float64) bool { return math.IsInf(v, 0) }; {
+	case ofX && (inf(m.sx) || inf(m.sxx)), ofY && (inf(m.sy) || inf(m.syy)), ofX && ofY && inf(m.sxy):
+		return floatOverflow()
+	}
+	if !ofX {
+		m.sxx, m.sxy = math.NaN(), math.NaN()
+	}
+	if !ofY {
+		m.syy, m.sxy = math.NaN(), math.NaN()
+	}
+	return nil
 }
 
 // statistic registers an aggregate over moments; ok is false where the result
@@ -59,16 +79,11 @@ func statistic(signatures, doc string, pair bool, f func(m *moments) (v float64,
 			add: func(g *moments, a []sqltype.Value) error {
 				if pair {
 					// The first argument is y, the second x.
-					g.add(numberFloat(a[1]), numberFloat(a[0]))
-				} else {
-					g.add(numberFloat(a[0]), 0)
+					return g.add(numberFloat(a[1]), numberFloat(a[0]))
 				}
-				return nil
+				return g.add(numberFloat(a[0]), 0)
 			},
-			merge: func(into, from *moments) error {
-				into.merge(from)
-				return nil
-			},
+			merge: (*moments).merge,
 			result: func(g *moments) (sqltype.Value, error) {
 				v, ok := f(g)
 				if !ok {

@@ -395,6 +395,9 @@ type charReader struct {
 	julian                    int64
 	secOfDay, offset          int64
 	hasSec, hasJulian, hasISO bool
+	// outside tells of a number that its field cannot have, which is told once
+	// the whole text is read.
+	outside bool
 }
 
 func (r *charReader) bad(p string) error {
@@ -509,11 +512,7 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 		n, digits, err = r.number(p, width)
 		return err == nil
 	}
-	in := func(lo, hi int64) {
-		if err == nil && (n < lo || n > hi) {
-			err = dberr.Newf(dberr.ValueOutOfRange, "date/time field value out of range: %q", r.src).WithState("22008")
-		}
-	}
+	in := func(lo, hi int64) { r.outside = r.outside || n < lo || n > hi }
 	switch p {
 	case "YYYY", "YYY", "YY", "Y":
 		if num(len(p)) {
@@ -551,7 +550,6 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 		if num(2) {
 			r.month = int(n)
 			in(0, 12) // 0 is none
-
 		}
 	case "MONTH", "Month", "month":
 		r.month, err = r.name(p, monthText, false)
@@ -563,7 +561,6 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 		if num(2) {
 			r.day = int(n)
 			in(0, 31)
-
 		}
 	case "DDD":
 		if num(3) {
@@ -590,7 +587,6 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 	case "HH", "HH12":
 		if num(2) {
 			r.hour, r.hour12 = n, true
-			in(1, 12)
 		}
 	case "MI":
 		if num(2) {
@@ -670,6 +666,13 @@ func (r *charReader) field(t charToken, packed bool) (err error) {
 
 func (r *charReader) result() (days, us int64, err error) {
 	outside := dberr.Newf(dberr.ValueOutOfRange, "date/time field value out of range: %q", r.src).WithState("22008")
+	if (r.pm > 0 || r.hour12) && (r.hour < 1 || r.hour > 12) {
+		return 0, 0, dberr.Newf(dberr.TypeMismatch, `hour "%d" is invalid for the 12-hour clock`, r.hour).WithState("22007").
+			WithHint("Use the 24-hour clock, or give an hour between 1 and 12.")
+	}
+	if r.outside {
+		return 0, 0, outside
+	}
 	year := r.year
 	switch {
 	case r.bc && year > 0:
@@ -700,9 +703,6 @@ func (r *charReader) result() (days, us int64, err error) {
 	}
 	h := r.hour
 	if r.pm > 0 || r.hour12 {
-		if h > 12 {
-			return 0, 0, outside
-		}
 		h %= 12
 		if r.pm == 2 {
 			h += 12

@@ -73,14 +73,13 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 	if o.failure != nil && asked.Rows() > 0 {
 		return false, o.failure
 	}
-	if len(o.leftEval) == 0 || o.rows == 0 {
-		// Without right rows the left keys say nothing, and may fail.
+	if len(o.leftEval) == 0 {
 		for i := range o.probeKey {
 			if o.asked.has(b.Row(i)) {
 				o.probeKey[i] = keyState(min(1, len(o.refs)))
 			}
 		}
-	} else if asked.Rows() > 0 {
+	} else if asked.Rows() > 0 && o.hasKeys() {
 		keys := make([]*vector.Vector, len(o.leftEval))
 		for k, ev := range o.leftEval {
 			if keys[k], err = ev.EvalVector(o.r.ectx, asked); err != nil {
@@ -101,6 +100,16 @@ func (o *joinOp) start(ctx context.Context) (bool, error) {
 	}
 	o.cur = o.first(0)
 	return true, nil
+}
+
+// hasKeys tells whether the keys of left rows say anything: without right rows,
+// or where all of these have NULL for a key, they do not, and may fail.
+func (o *joinOp) hasKeys() bool {
+	n := len(o.heads)
+	if o.ints != nil && o.ints.null >= 0 {
+		n--
+	}
+	return n > 0 || o.n.nullAware && o.rows > 0
 }
 
 func (o *joinOp) findInt(v *vector.Vector, row int) keyState {

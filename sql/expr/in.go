@@ -160,10 +160,10 @@ func equalValues(a, b sqltype.Value) sqltype.Value {
 
 func (n *inNode) row(ev *Eval, row sqltype.Row) (sqltype.Value, error) {
 	v, err := n.x.row(ev, row)
-	if err != nil || v.IsNull() {
+	if err != nil || v.IsNull() && len(n.rest) == 0 {
 		return sqltype.NullOf(sqltype.Boolean), err
 	}
-	if n.inSet(v) {
+	if !v.IsNull() && n.inSet(v) {
 		return n.result(true, false), nil
 	}
 	null := n.null
@@ -204,7 +204,9 @@ func (n *inNode) vec(ev *Eval, in *vector.Batch, sel []int32) (*vector.Vector, e
 	for _, i := range sel {
 		p := x.Index(int(i))
 		if x.Valid != nil && !x.Valid.Get(p) {
-			out.SetNull(int(i))
+			if out.SetNull(int(i)); len(n.rest) > 0 {
+				miss = append(miss, i) // the list may fail
+			}
 			continue
 		}
 		hit := false
