@@ -294,7 +294,7 @@ func TestShutdownIsARestart(t *testing.T) {
 // received?
 func TestSilentConnectionIsGivenUp(t *testing.T) {
 	srv := newLiveServer(t)
-	sub := mustSubscribe(t, srv.client(WithHeartbeat(10*time.Millisecond)), "SELECT * FROM m")
+	sub := mustSubscribe(t, srv.client(WithHeartbeat(100*time.Millisecond)), "SELECT * FROM m")
 	take(t, sub, 1)
 	srv.mu.Lock()
 	srv.mute = true
@@ -459,7 +459,7 @@ func TestSubscribeToAsksForItsQuery(t *testing.T) {
 // given is not given twice.
 func TestCatchUpThatIsCutOff(t *testing.T) {
 	srv := newLiveServer(t)
-	c := srv.client(WithHeartbeat(20 * time.Millisecond))
+	c := srv.client(WithHeartbeat(150 * time.Millisecond))
 	sub := mustSubscribe(t, c, "SELECT * FROM m")
 	take(t, sub, 1)
 	srv.wait(func() bool { return srv.subscriptions() == 1 })
@@ -474,7 +474,7 @@ func TestCatchUpThatIsCutOff(t *testing.T) {
 	for cut := false; len(rows) < 5; {
 		if len(rows) == 2 && !cut { // after a while of nothing but heartbeats
 			cut = true
-			srv.wait(func() bool { return srv.pongs > 3 })
+			srv.wait(func() bool { return srv.pongs > 2 })
 			srv.kick()
 		}
 		if ev := take(t, sub, 1)[0]; strings.HasPrefix(ev, "insert") {
