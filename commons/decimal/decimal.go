@@ -273,46 +273,39 @@ func (d Decimal) Abs() Decimal {
 	return d
 }
 
-// Add is d + e, with the larger of the two scales.
+// Add is d + e, with the larger of the two scales as long as 38 digits hold it.
 func (d Decimal) Add(e Decimal) (Decimal, error) {
-	if d.scale == e.scale {
-		a, ok1 := d.small()
-		b, ok2 := e.small()
-		if s := a + b; ok1 && ok2 && (s > a) == (b > 0) {
-			return New(s, d.scale), nil
-		}
-		lo, carry := bits.Add64(d.lo, e.lo, 0)
-		hi, _ := bits.Add64(uint64(d.hi), uint64(e.hi), carry)
-		return Decimal{lo: lo, hi: int64(hi), scale: d.scale}.checked()
-	}
 	scale := max(d.scale, e.scale)
-	a, err := d.Rescale(scale)
-	if err != nil {
-		return Decimal{}, err
+	a, err1 := d.Rescale(scale)
+	b, err2 := e.Rescale(scale)
+	if err1 != nil || err2 != nil {
+		return d.addBig(e, scale)
 	}
-	b, err := e.Rescale(scale)
-	if err != nil {
-		return Decimal{}, err
+	x, ok1 := a.small()
+	y, ok2 := b.small()
+	if s := x + y; ok1 && ok2 && (s > x) == (y > 0) {
+		return New(s, scale), nil
 	}
-	return a.Add(b)
+	lo, carry := bits.Add64(a.lo, b.lo, 0)
+	hi, _ := bits.Add64(uint64(a.hi), uint64(b.hi), carry)
+	// The sum of two of 38 digits that needs more than 128 bits is outside, too.
+	if s := int64(hi); s < maxHi && s > -maxHi-1 {
+		return Decimal{lo: lo, hi: s, scale: scale}, nil
+	}
+	return a.addBig(b, scale)
 }
 
-// checked refuses a coefficient of more than 38 digits. Two of 38 digits
-// cannot overflow 128 bits when added, so the check may come after.
-func (d Decimal) checked() (Decimal, error) {
-	if d.hi > maxHi || d.hi < -maxHi-1 {
-		return Decimal{}, ErrRange
-	}
-	if d.hi == maxHi || d.hi == -maxHi-1 {
-		return FromBig(d.Big(), d.scale)
-	}
-	return d, nil
+// addBig is Add for what may need more than 38 digits, at the larger scale.
+func (d Decimal) addBig(e Decimal, scale int32) (Decimal, error) {
+	x, y := d.Big(), e.Big()
+	x.Mul(x, bigPow10(scale-d.scale))
+	return fit(x.Add(x, y.Mul(y, bigPow10(scale-e.scale))), scale)
 }
 
 // maxHi is the upper half of 10^38.
 var maxHi = new(big.Int).Rsh(maxCoefficient, 64).Int64()
 
-// Sub is d - e, with the larger of the two scales.
+// Sub is d - e, with the larger of the two scales as long as 38 digits hold it.
 func (d Decimal) Sub(e Decimal) (Decimal, error) { return d.Add(e.Neg()) }
 
 // Mul is d * e, exact as long as 38 digits hold it: the scales add up, and

@@ -484,7 +484,7 @@ func (r *dateTimeReader) badZone() error {
 
 func (r *dateTimeReader) word(now time.Time) error {
 	start := r.i
-	for r.i < len(r.s) && (r.s[r.i] >= 'a' && r.s[r.i] <= 'z' || r.i > start && (r.s[r.i] == '/' || r.s[r.i] == '_')) {
+	for r.i < len(r.s) && r.s[r.i] >= 'a' && r.s[r.i] <= 'z' {
 		r.i++
 	}
 	w := r.s[start:r.i]
@@ -524,11 +524,12 @@ func (r *dateTimeReader) word(now time.Time) error {
 	if dayNames[w] {
 		return nil
 	}
-	// A zone's name may hold digits and signs: etc/gmt+3.
-	named := strings.IndexByte(w, '/') >= 0
-	if zone := named || r.dt.hasDate || r.typ.Kind == Time; zone && zonePart(r.peek()) && r.peek() != ':' {
-		named = true
-		for zonePart(r.peek()) {
+	// Behind a date or a time, and in a TIME, what goes on with digits or signs
+	// is the name of a zone: etc/gmt+3.
+	named := false
+	if r.dt.hasDate || r.dt.hasTime || r.month != 0 || r.typ.Kind == Time {
+		c := r.peek()
+		for named = zonePart(c) && c != '_' && c != ':'; named && zonePart(r.peek()); {
 			r.i++
 		}
 	}

@@ -48,7 +48,12 @@ func substitute(e expr.Expr, cols []int, with []expr.Expr) (expr.Expr, bool) {
 }
 
 // push moves predicates as far down as they go; preds are those from above.
+// Those that read the row of a query around alone stay, as they let all rows
+// pass or none.
 func (o *optimizer) push(n plan.Node, preds []expr.Expr) plan.Node {
+	if once, rest := onlyOuter(preds, n.Columns()); len(once) > 0 {
+		return gated(o.push(n, rest), &plan.Values{Rows: [][]expr.Expr{{}}}, once)
+	}
 	switch n := n.(type) {
 	case *plan.Filter:
 		return o.push(n.In, slices.Concat(preds, factor(n.Preds)))
@@ -115,6 +120,23 @@ func (o *optimizer) push(n plan.Node, preds []expr.Expr) plan.Node {
 	return withFilter(out, preds)
 }
 
+// onlyOuter separates the predicates that read columns, but none of cols.
+func onlyOuter(preds []expr.Expr, cols []int) (once, rest []expr.Expr) {
+	for _, p := range preds {
+		if len(expr.Columns(p)) > 0 && readsNone(p, cols) && !volatile(p) {
+			once = append(once, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return once, rest
+}
+
+// gated lets the rows of n pass where the one row of tested meets conditions.
+func gated(n, tested plan.Node, conds []expr.Expr) *plan.Join {
+	return &plan.Join{Kind: plan.Inner, L: n, R: withFilter(tested, conds), Gate: true}
+}
+
 func (o *optimizer) pushSetOp(n *plan.SetOp, preds []expr.Expr) plan.Node {
 	var left, right, stay []expr.Expr
 	lc, rc := o.columns(n.L), o.columns(n.R)
@@ -157,7 +179,11 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 	var left, right, stay []expr.Expr
 	switch n.Kind {
 	case plan.Inner:
-		rest := slices.Concat(factor(n.On), preds)
+		once, rest := onlyOuter(factor(n.On), all)
+		if j.On = rest; len(once) > 0 {
+			return o.push(&j, slices.Concat(preds, once))
+		}
+		rest = slices.Concat(rest, preds)
 		all = slices.Concat(lc, rc)
 		left, rest = split(rest, all, lc)
 		right, rest = split(rest, all, rc)
@@ -290,8 +316,7 @@ func (o *optimizer) gate(n *plan.Apply, preds []expr.Expr) plan.Node {
 		tested = &c
 	}
 	left, stay := split(rest, n.Columns(), below.Columns())
-	j := &plan.Join{Kind: plan.Inner, L: o.push(below, left), R: withFilter(tested, conds), Gate: true}
-	return withFilter(j, stay)
+	return withFilter(gated(o.push(below, left), tested, conds), stay)
 }
 
 // sinkApply moves a subquery that a predicate asks for below the join whose
