@@ -317,16 +317,15 @@ func (s *Store) write() error {
 	err := s.backend.Write(context.Background(), &s.batch)
 	s.stats.writes.Observe(time.Since(start).Seconds())
 	if err == nil {
-		s.failed.Store(nil)
+		s.outage.end(s.opts.Logger)
 		return nil
 	}
 	e, ok := dberr.As(err)
 	if !ok {
-		s.opts.Logger.Error("write batch", "error", err)
 		e = dberr.New(dberr.StorageUnavailable, "The storage cannot be written now.").Wrap(err)
 	}
 	if e.Code == dberr.StorageUnavailable {
-		s.failed.Store(e)
+		s.outage.begin(s.opts.Logger, e)
 	}
 	return e
 }
@@ -338,7 +337,7 @@ func (s *Store) advance(cat *catalog.Snapshot) error {
 	if err != nil {
 		e := dberr.New(dberr.StorageUnavailable, "The storage cannot be read now.").Wrap(fmt.Errorf("take snapshot: %w", err))
 		s.broken = e
-		s.failed.Store(e)
+		s.outage.begin(s.opts.Logger, e)
 		return e
 	}
 	s.show(&State{Seq: s.seq, Catalog: cat, kv: snap, cold: s.coldNow})

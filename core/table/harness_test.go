@@ -102,7 +102,9 @@ func open(t testing.TB, b kv.Backend, opts Options) *fixture {
 	if opts.Now == nil {
 		opts.Now = f.clock.now
 	}
-	opts.Logger = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	s, err := Open(context.Background(), b, f.ear, opts)
 	if err != nil {
 		t.Fatal(err)

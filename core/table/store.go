@@ -167,7 +167,7 @@ type Store struct {
 
 	cur    atomic.Pointer[State]
 	counts counts
-	failed atomic.Pointer[dberr.Error]
+	outage outage
 	stats  commitStats
 
 	// mu guards closed against enqueue: a request that was taken in is
@@ -339,7 +339,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.wg.Wait()
 	s.segments.Clear()
-	if s.failed.Load() == nil && s.broken == nil && s.seq != s.seqLimit {
+	if s.outage.failed.Load() == nil && s.broken == nil && s.seq != s.seqLimit {
 		// A clean end gives the numbers back that were reserved.
 		var b kv.Batch
 		b.Put(metaPartition, metaSequence, binary.BigEndian.AppendUint64(nil, uint64(s.seq)))
@@ -353,7 +353,7 @@ func (s *Store) Close() error {
 // Unavailable is why writes fail now, or nil. While they fail, Probe tells
 // whether they would still.
 func (s *Store) Unavailable() error {
-	if e := s.failed.Load(); e != nil {
+	if e := s.outage.failed.Load(); e != nil {
 		return e
 	}
 	return nil
