@@ -96,7 +96,8 @@ type Badger struct {
 	ValueLogFile Size `toml:"value_log_file"`
 	// Compactors is how many goroutines merge files. Default 2.
 	Compactors int `toml:"compactors"`
-	// MinFree is the free disk space below which writes are refused.
+	// MinFree is the free disk space below which writes are refused; at least
+	// eight times mem_table is kept free.
 	// Default 64MiB.
 	MinFree Size `toml:"min_free"`
 }

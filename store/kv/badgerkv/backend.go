@@ -89,6 +89,11 @@ func Open(opt Options) (*Backend, error) {
 	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open badger: %w", err)
 	}
+	f := newFolder(opt.Dir)
+	f.freeBytes = opt.freeBytes
+	if err := f.roomToOpen(openRoom * opt.MemTable); err != nil {
+		return nil, err
+	}
 	bo := badger.DefaultOptions(opt.Dir).
 		WithSyncWrites(!opt.NoSync && !ownSync).
 		WithMemTableSize(opt.MemTable).
@@ -127,7 +132,7 @@ func Open(opt Options) (*Backend, error) {
 		},
 	}
 	b.db.SetDiscardTs(b.visible)
-	b.folder = newFolder(opt.Dir)
+	b.folder = f
 	if !opt.NoSync {
 		if err := b.folder.open(); err != nil {
 			return nil, errors.Join(err, db.Close())

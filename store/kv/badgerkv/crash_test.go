@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -206,6 +207,46 @@ func TestDiskFull(t *testing.T) {
 	b.folder.freeBytes = func(string) (int64, bool) { return 0, false }
 	b.freeUntil = 0
 	mustWrite(t, b, "p", "c", "3")
+}
+
+// TestOpenOnAFullDisk refuses to open where there is no room to, says so, and
+// leaves the data alone; with little room it opens for reading.
+func TestOpenOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	b := mustOpen(t, dir)
+	mustWrite(t, b, "p", "a", "1")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const mib = 1 << 20
+	var free int64 = 31 * mib
+	opt := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), MinFree: mib, freeBytes: func(string) (int64, bool) { return free, true }}
+	if b, err := Open(opt); err == nil {
+		b.Close()
+		t.Error("it opens on a full disk")
+	} else if e, ok := dberr.As(err); !ok || e.Code != dberr.StorageUnavailable || !strings.Contains(e.Message, "full") || !strings.Contains(e.Hint, dir) {
+		t.Errorf("%v", err)
+	}
+	// MinFree alone would let in writes that a merge has no room beside.
+	free = 63 * mib
+	b, err := Open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got := state(t, b, "p"); len(got) != 1 {
+		t.Errorf("state: %v", got)
+	}
+	var batch kv.Batch
+	batch.Put("p", []byte("b"), []byte("2"))
+	if err := b.Write(t.Context(), &batch); dberr.CodeOf(err) != dberr.StorageUnavailable {
+		t.Errorf("write with %d MiB free: %v", free/mib, err)
+	}
+	free = 80 * mib
+	b.freeUntil = 0
+	if err := b.Write(t.Context(), &batch); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFolderFindsNewFiles(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/kalamdb/kalamdb/commons/dberr"
 )
 
 // folder makes what Badger has written durable: the contents of its log files,
@@ -195,6 +197,17 @@ func (f *folder) tell(name string) {
 	if f.synced != nil {
 		f.synced(name)
 	}
+}
+
+// roomToOpen refuses to open a database whose disk is full: reading what a crash
+// left in the log files, and making new ones, would end the process.
+func (f *folder) roomToOpen(need int64) error {
+	free, known := f.free()
+	if !known || free >= need {
+		return nil
+	}
+	return dberr.Newf(dberr.StorageUnavailable, "The disk of the data directory is full: %d MiB are free, and %d MiB are needed to open the database.", free>>20, need>>20).
+		WithHint("Free some disk space (%s) and start again; nothing is lost.", f.dir)
 }
 
 // free is the room left on the disk, if the system tells.

@@ -5,6 +5,12 @@ import (
 	"log/slog"
 )
 
+// mergeRoom is how many times MemTable a merge of files may need before it
+// deletes those it has merged: five files of that size with what they overlap.
+// openRoom is how many times opening may, which turns the log files that a crash
+// left into sorted ones and begins new ones.
+const mergeRoom, openRoom = 8, 4
+
 // Options sets how a database is kept. The zero value of each field but Dir
 // means its default.
 type Options struct {
@@ -28,12 +34,16 @@ type Options struct {
 	Compactors int
 	// MinFree is the free bytes of the disk below which writes are refused.
 	// Badger writes through memory maps, where a full disk ends the process;
-	// so it must not get there. Default 64 MiB.
+	// so it must not get there. While files are merged they are there twice,
+	// so less than eight times MemTable counts as that. Default 64 MiB.
 	MinFree int64
 	// MaxBatch is the size in bytes of the largest batch. Default 256 MiB.
 	MaxBatch int64
 	// Logger gets what Badger has to say. Default slog.Default().
 	Logger *slog.Logger
+
+	// freeBytes, set by tests, tells of a disk that is not there.
+	freeBytes func(dir string) (int64, bool)
 }
 
 // withDefaults fills and checks the options.
@@ -60,6 +70,7 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("open badger: %s of %d bytes is below the least, %d", f.name, *f.value, f.least)
 		}
 	}
+	o.MinFree = max(o.MinFree, mergeRoom*o.MemTable)
 	if o.ValueLogFile >= 1<<30 {
 		return o, fmt.Errorf("open badger: ValueLogFile of %d bytes is not below 1 GiB", o.ValueLogFile)
 	}
