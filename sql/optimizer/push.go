@@ -199,8 +199,10 @@ func (o *optimizer) pushJoin(n *plan.Join, preds []expr.Expr) plan.Node {
 		}
 	case plan.Left, plan.Single:
 		if n.Kind == plan.Left && slices.ContainsFunc(preds, func(p expr.Expr) bool { return rejectsNulls(p, rc) }) {
-			// A row without a match would not pass: it is an inner join.
+			// A row without a match would not pass: it is an inner join, and may
+			// have no rows at all.
 			j.Kind = plan.Inner
+			o.decided = o.decided || slices.ContainsFunc(n.On, func(e expr.Expr) bool { return len(expr.Columns(e)) == 0 })
 			if n.When != nil {
 				j.On, j.When, j.Else = append([]expr.Expr{n.When}, n.On...), nil, nil
 			}
@@ -239,7 +241,7 @@ func rejectsNulls(p expr.Expr, cols []int) bool {
 	case *expr.IsExpr:
 		return p.Kind == 0 && p.Not && strictOver(p.X)
 	}
-	return false
+	return strictOver(p)
 }
 
 // nullIfNull tells whether an expression is NULL when the columns are.
