@@ -282,10 +282,21 @@ func (s *Server) closeAll(ctx context.Context, until time.Time) error {
 	return errors.Join(errs...)
 }
 
-// dataError says of a folder that cannot be used how to name another one.
+// dataError says of a folder that cannot be used what is wrong with it, and how
+// to name another one.
 func dataError(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("%w: %w; name a folder that may be written: KALAMDB_DATA_DIR=/path, or data.dir in config.toml", ErrData, err)
+	what := ""
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		what = "its file system is read-only; mount it for writing"
+	case errors.Is(err, fs.ErrPermission):
+		what = "the user that the server runs as may not use it; give it to that user with all that is in it (chown -R)"
+	case errors.Is(err, syscall.ENOTDIR):
+		what = "it is a file, or below one; move the file away"
+	case errors.Is(err, fs.ErrNotExist):
+		what = "a part of it is missing"
+	default:
+		return fmt.Errorf("%w: %w", ErrData, err)
 	}
-	return fmt.Errorf("%w: %w", ErrData, err)
+	return fmt.Errorf("%w: %w: %s, or name a folder that may be written: KALAMDB_DATA_DIR=/path, or data.dir in config.toml", ErrData, err, what)
 }

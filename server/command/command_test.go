@@ -155,7 +155,7 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(dir, []byte("not a folder"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := run(t); code != ExitData {
+	if code, _, errs := run(t); code != ExitData || !strings.Contains(errs, "it is a file") || !strings.Contains(errs, "KALAMDB_DATA_DIR") {
 		t.Error(code, errs)
 	}
 }

@@ -94,6 +94,9 @@ func Open(opt Options) (*Backend, error) {
 	if err := f.roomToOpen(openRoom * opt.MemTable); err != nil {
 		return nil, err
 	}
+	if err := f.tryWriting(); err != nil {
+		return nil, fmt.Errorf("open badger: %w", err)
+	}
 	bo := badger.DefaultOptions(opt.Dir).
 		WithSyncWrites(!opt.NoSync && !ownSync).
 		WithMemTableSize(opt.MemTable).

@@ -3,11 +3,13 @@ package badgerkv
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
@@ -207,6 +209,27 @@ func TestDiskFull(t *testing.T) {
 	b.folder.freeBytes = func(string) (int64, bool) { return 0, false }
 	b.freeUntil = 0
 	mustWrite(t, b, "p", "c", "3")
+}
+
+// TestOpenUnwritableFolder gives the system's reason, which callers branch on.
+func TestOpenUnwritableFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: file}); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("skipped: a folder that is not to be written, as root writes everywhere")
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: dir}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a folder that is not to be written: %v", err)
+	}
 }
 
 // TestOpenOnAFullDisk refuses to open where there is no room to, says so, and

@@ -199,6 +199,16 @@ func (f *folder) tell(name string) {
 	}
 }
 
+// tryWriting tells why no file can be made in the folder, in the system's words
+// and not in Badger's, which hide the error.
+func (f *folder) tryWriting() error {
+	file, err := os.CreateTemp(f.dir, ".try-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // roomToOpen refuses to open a database whose disk is full: reading what a crash
 // left in the log files, and making new ones, would end the process.
 func (f *folder) roomToOpen(need int64) error {
