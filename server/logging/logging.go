@@ -60,9 +60,10 @@ type rotating struct {
 	max     int64
 	backups int
 
-	mu   sync.Mutex // guards file and size
-	file *os.File
-	size int64
+	mu     sync.Mutex // guards what follows
+	file   *os.File   // nil: the next one could not be begun
+	size   int64
+	closed bool
 }
 
 func openRotating(name string, maxSize int64, backups int) (*rotating, error) {
@@ -91,8 +92,13 @@ func (r *rotating) open() error {
 func (r *rotating) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.file == nil {
+	if r.closed {
 		return 0, os.ErrClosed
+	}
+	if r.file == nil {
+		if err := r.open(); err != nil {
+			return 0, err
+		}
 	}
 	if r.size > 0 && r.size+int64(len(b)) > r.max {
 		if err := r.rotate(); err != nil {
@@ -104,13 +110,12 @@ func (r *rotating) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// rotate begins a new file. What cannot be renamed is written on: a log that
+// rotate begins a new file. If that fails, as on a full disk, the next record
+// tries it again: no failure ends the log. What cannot be renamed is written on: a log that
 // is too long is better than none.
 func (r *rotating) rotate() error {
 	backup := func(i int) string { return r.name + "." + strconv.Itoa(i) }
-	if err := r.file.Close(); err != nil {
-		return err
-	}
+	_ = r.file.Close() // its records are written, or were told to have failed
 	r.file = nil
 	if r.backups == 0 {
 		_ = os.Remove(r.name)
@@ -127,6 +132,7 @@ func (r *rotating) rotate() error {
 func (r *rotating) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.closed = true
 	if r.file == nil {
 		return nil
 	}

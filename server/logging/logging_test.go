@@ -2,6 +2,8 @@ package logging
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -76,5 +78,51 @@ func TestRotation(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(name); string(b) != line {
 		t.Errorf("%q", b)
+	}
+}
+
+// TestRotationThatFails cannot begin a new file for a while: the log goes on
+// once it can.
+func TestRotationThatFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	name := filepath.Join(dir, "server.log")
+	r, err := openRotating(name, 10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Write([]byte("123456789\n")); err != nil {
+		t.Fatal(err)
+	}
+	away := dir + ".away"
+	if err := os.Rename(dir, away); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := r.Write([]byte("lost\n")); err == nil {
+			t.Fatal("it writes to a folder that is gone")
+		}
+	}
+	if err := os.Rename(away, dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Write([]byte("kept\n")); err != nil {
+		t.Fatalf("afterwards: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Write([]byte("late\n")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	var all []byte
+	for _, n := range []string{name + ".1", name} {
+		b, err := os.ReadFile(n)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	if string(all) != "123456789\nkept\n" {
+		t.Errorf("the log has %q", all)
 	}
 }
