@@ -166,13 +166,9 @@ func (a *App) help(_ context.Context, _ []string, rest string) error {
 		return nil
 	}
 	fmt.Fprint(a.out, "Statements end with a semicolon and may span lines. Some of them:\n\n", helpSQL, "\nCommands:\n\n")
+	width := a.width()
 	for _, c := range commands {
-		left := c.usage()
-		if render.Width(left) > 34 {
-			fmt.Fprintf(a.out, "  %s\n  %s%s\n", left, strings.Repeat(" ", 35), c.help)
-			continue
-		}
-		fmt.Fprintf(a.out, "  %s %s\n", render.Fit(left, 34, false), c.help)
+		fmt.Fprint(a.out, helpEntry(c.usage(), c.help, width))
 	}
 	fmt.Fprint(a.out, "\nTopics of \\help:\n\n")
 	line := " "
@@ -185,4 +181,20 @@ func (a *App) help(_ context.Context, _ []string, rest string) error {
 	}
 	fmt.Fprint(a.out, strings.TrimSuffix(line, ","), "\n\n", helpKeys)
 	return nil
+}
+
+// helpEntry sets what a command does beside how it is written. In a terminal of
+// a width it goes on in its own column; 0 is of no terminal, and of no bound.
+func helpEntry(usage, help string, width int) string {
+	const left = 34
+	indent := strings.Repeat(" ", left+3)
+	lines := []string{help}
+	if width > len(indent)+20 {
+		lines = render.Wrap(help, width-len(indent))
+	}
+	text := strings.Join(lines, "\n"+indent) + "\n"
+	if render.Width(usage) > left {
+		return "  " + usage + "\n" + indent + text
+	}
+	return "  " + render.Fit(usage, left, false) + " " + text
 }

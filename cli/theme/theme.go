@@ -62,7 +62,8 @@ func Check(name string) error {
 
 // Choose gives the palette of a name; "" is auto. getenv reads the environment.
 func Choose(name string, getenv func(string) string) Palette {
-	many := strings.Contains(getenv("TERM"), "256color") || strings.Contains(getenv("TERM"), "direct") || getenv("COLORTERM") != ""
+	term := getenv("TERM")
+	many := strings.Contains(term, "256color") || strings.Contains(term, "direct") || getenv("COLORTERM") != ""
 	name = strings.ToLower(name)
 	if name == "" || name == "auto" {
 		name = background(getenv("COLORFGBG"))
@@ -74,8 +75,16 @@ func Choose(name string, getenv func(string) string) Palette {
 		return light16
 	case name == "" && many:
 		return either
+	case name == "" && !console(term):
+		return either16
 	}
-	return dark // a terminal of 16 colours is a console, which is dark
+	return dark
+}
+
+// console tells whether a terminal is a machine's own screen, which is dark. A
+// window may be either, also one that says no more of itself than "xterm".
+func console(term string) bool {
+	return term == "linux" || term == "cons25" || strings.HasPrefix(term, "vt")
 }
 
 // background reads COLORFGBG, "foreground;background" or
@@ -117,5 +126,12 @@ var (
 		Head: "1", Number: "38;5;130", Bool: "38;5;133", Null: "3;38;5;244", Quiet: "38;5;244", Strong: "1",
 		Keyword: "1;38;5;32", Text: "38;5;28", Comment: "38;5;244", Command: "38;5;30",
 		Good: "38;5;28", Warn: "38;5;130", Bad: "38;5;196",
+	}
+	// either16 does with the few of the sixteen that read on white and on black:
+	// blue, magenta, grey and red.
+	either16 = Palette{
+		Head: "1", Number: "94", Bool: "35", Null: "3;90", Quiet: "90", Strong: "1",
+		Keyword: "1;94", Text: "35", Comment: "90", Command: "94",
+		Good: "94", Warn: "35", Bad: "91",
 	}
 )

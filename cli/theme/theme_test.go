@@ -17,6 +17,7 @@ func TestChoose(t *testing.T) {
 		want               Palette
 	}{
 		{"auto", many, "", either}, {"", many, "", either}, {"auto", "linux", "", dark},
+		{"auto", "xterm", "", either16}, {"", "screen", "", either16}, {"auto", "vt220", "", dark}, {"dark", "xterm", "", dark},
 		{"auto", many, "15;0", dark}, {"auto", many, "0;15", light}, {"auto", many, "0;default;15", light}, {"auto", "xterm", "0;15", light16},
 		{"auto", many, "0;7", light}, {"auto", many, "7;8", dark}, {"auto", many, "12;default", either}, {"auto", many, "99;99", either}, {"auto", many, "junk", either},
 		{"dark", many, "0;15", dark}, {"Light", many, "15;0", light}, {"light", "vt220", "", light16},
@@ -56,6 +57,7 @@ func TestColorsRead(t *testing.T) {
 		bar     float64
 	}{
 		{"dark", dark, []float64{0}, 4.3}, {"light", light, []float64{1}, 4.5}, {"light of 16 colours", light16, []float64{1}, 3.9}, {"either", either, []float64{0, 1}, 3.8},
+		{"either of 16 colours", either16, []float64{0, 1}, 3.9},
 	} {
 		v := reflect.ValueOf(tc.p)
 		for i := range v.NumField() {
