@@ -64,13 +64,13 @@ func (c *conn) subscribe(in *wire.Subscription) {
 
 	sub, err := c.session.Subscribe(c.ctx, req)
 	if err != nil {
-		c.drop(s)
-		c.acknowledged(s)
 		var st *core.StatementError
 		if errors.As(err, &st) {
 			err = st.Err
 		}
 		c.fail(s.id, err)
+		c.drop(s)
+		c.acknowledged(s)
 		return
 	}
 	c.mu.Lock()
@@ -288,9 +288,11 @@ func (c *conn) deliver(ls *live.Subscription, msg live.Message, err error) {
 
 // closed tells the client that a subscription has ended, and forgets it.
 func (c *conn) closed(s *sub, why *live.Closed) {
-	c.drop(s)
+	// Who waits for the last one to be dropped ends the connection, and must not
+	// come in between.
 	c.out.Lock()
 	defer c.out.Unlock()
+	c.drop(s)
 	if s.gone {
 		return
 	}
