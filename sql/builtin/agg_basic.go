@@ -315,55 +315,79 @@ func (a *wideSumAgg) Result(g int) (sqltype.Value, error) {
 
 func (a *wideSumAgg) Size() int { return 24 * cap(a.n) }
 
-// floatSumAgg is sum and avg of floats.
+// floatSumAgg is sum and avg of floats. Finite values whose sum is not finite
+// are an overflow.
 type floatSumAgg struct {
 	kind sqltype.Kind
 	avg  bool
 	sum  []float64
 	n    []int64
+	// overflown says that it came to that in some group.
+	overflown bool
 }
 
 func (a *floatSumAgg) Grow(n int) { a.sum, a.n = grown(a.sum, n), grown(a.n, n) }
 
 func (a *floatSumAgg) Add(_ *Context, args []*vector.Vector, sel []int32, n int, groups []int32) error {
 	v := args[0]
-	if groups == nil && v.Valid == nil && !v.Const {
-		s, x := a.sum[0], v.Floats
-		if sel == nil {
-			for _, e := range x[:n] {
-				s += e
-			}
-			a.n[0] += int64(n)
-		} else {
-			for _, i := range sel {
-				s += x[i]
-			}
-			a.n[0] += int64(len(sel))
-		}
-		a.sum[0] = s
+	if groups == nil && v.Valid == nil && !v.Const && a.addAll(v.Floats, sel, n) {
 		return nil
 	}
 	if rows, ok := plain(v, sel, n, groups); ok {
 		for k, g := range groups {
-			a.sum[g] += v.Floats[rows[k]]
-			a.n[g]++
+			a.add(int(g), v.Floats[rows[k]], 1)
 		}
-		return nil
+	} else {
+		eachValid(v, sel, n, groups, func(p, g int) { a.add(g, v.Floats[p], 1) })
 	}
-	eachValid(v, sel, n, groups, func(p, g int) {
-		a.sum[g] += v.Floats[p]
-		a.n[g]++
-	})
+	return a.check()
+}
+
+// addAll sums into group 0, unless that becomes something else than a finite
+// number: add then finds out why.
+func (a *floatSumAgg) addAll(x []float64, sel []int32, n int) bool {
+	s := a.sum[0]
+	if sel == nil {
+		for _, e := range x[:n] {
+			s += e
+		}
+	} else {
+		for _, i := range sel {
+			s += x[i]
+		}
+		n = len(sel)
+	}
+	if !finite(s) {
+		return false
+	}
+	a.sum[0] = s
+	a.n[0] += int64(n)
+	return true
+}
+
+// add adds the sum of n values to a group.
+func (a *floatSumAgg) add(g int, x float64, n int64) {
+	s := a.sum[g] + x
+	if !finite(s) && finite(x) && finite(a.sum[g]) {
+		a.overflown = true
+	}
+	a.sum[g] = s
+	a.n[g] += n
+}
+
+func (a *floatSumAgg) check() error {
+	if a.overflown {
+		return floatOverflow()
+	}
 	return nil
 }
 
 func (a *floatSumAgg) Merge(other AggState, groups []int32) error {
 	o := other.(*floatSumAgg)
-	for i := range o.n {
-		a.sum[groups[i]] += o.sum[i]
-		a.n[groups[i]] += o.n[i]
+	for i, n := range o.n {
+		a.add(int(groups[i]), o.sum[i], n)
 	}
-	return nil
+	return a.check()
 }
 
 func (a *floatSumAgg) Result(g int) (sqltype.Value, error) {

@@ -52,7 +52,6 @@ func (m *moments) merge(o *moments) error {
 // checked refuses sums that became infinite over finite values. Over values
 // that are not finite, the sums of squares are NaN.
 func (m *moments) checked(a, b *moments) error {
-	finite := func(v float64) bool { return v-v == 0 }
 	if finite(m.sx) && finite(m.sxx) && finite(m.sy) && finite(m.syy) && finite(m.sxy) {
 		return nil
 	}

@@ -262,6 +262,9 @@ func bitOp(k sqltype.Kind, f func(a, b int64) int64) Eval {
 	}
 }
 
+// finite tells whether x is neither infinite nor NaN.
+func finite(x float64) bool { return x-x == 0 }
+
 func floatOverflow() error {
 	return dberr.New(dberr.ValueOutOfRange, "value out of range: overflow")
 }

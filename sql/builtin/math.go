@@ -121,12 +121,12 @@ func init() {
 	domain("ln(double) double", "Gives the natural logarithm.", math.Log, positive, logMsg, "2201E")
 	domain("log(double) double; log10(double) double", "Gives the logarithm to base 10.", math.Log10, positive, logMsg, "2201E")
 	domain("log2(double) double", "Gives the logarithm to base 2.", math.Log2, positive, logMsg, "2201E")
-	finite := func(x float64) bool { return !math.IsInf(x, 0) }
+	bounded := func(x float64) bool { return !math.IsInf(x, 0) }
 	rad, deg := math.Pi/180, 180/math.Pi
-	domain("sin(double) double", "Gives the sine of an angle in radians.", math.Sin, finite, input, "22003")
-	domain("cos(double) double", "Gives the cosine of an angle in radians.", math.Cos, finite, input, "22003")
-	domain("tan(double) double", "Gives the tangent of an angle in radians.", math.Tan, finite, input, "22003")
-	domain("cot(double) double", "Gives the cotangent of an angle in radians.", func(x float64) float64 { return 1 / math.Tan(x) }, finite, input, "22003")
+	domain("sin(double) double", "Gives the sine of an angle in radians.", math.Sin, bounded, input, "22003")
+	domain("cos(double) double", "Gives the cosine of an angle in radians.", math.Cos, bounded, input, "22003")
+	domain("tan(double) double", "Gives the tangent of an angle in radians.", math.Tan, bounded, input, "22003")
+	domain("cot(double) double", "Gives the cotangent of an angle in radians.", func(x float64) float64 { return 1 / math.Tan(x) }, bounded, input, "22003")
 	domain("asin(double) double", "Gives the inverse sine in radians.", math.Asin, unit, input, "22003")
 	domain("acos(double) double", "Gives the inverse cosine in radians.", math.Acos, unit, input, "22003")
 	domain("atan(double) double", "Gives the inverse tangent in radians.", math.Atan, anything, "", "")
