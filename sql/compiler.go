@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +56,8 @@ type CacheStats struct {
 func (c *Compiler) CacheStats() CacheStats {
 	s := CacheStats{Hits: c.hits.Load(), Misses: c.compiled.Load()}
 	if c.cache != nil {
-		s.Evictions, s.Entries = c.cache.Evicted(), c.cache.Len()
+		kept := c.cache.Stats()
+		s.Evictions, s.Entries = kept.Evicted, kept.Entries
 	}
 	return s
 }
@@ -171,6 +173,7 @@ func (c *Compiler) key(req Request, n *plancache.Normalized) string {
 // miss makes the plan and keeps it. Without plan and error the literals cannot
 // be lifted, and the statement is to be tried as it is.
 func (c *Compiler) miss(req Request, norm *plancache.Normalized, lifted bool, key string, now time.Time) (*Prepared, error) {
+	req.Text = strings.Clone(req.Text) // a plan keeps it, not the request that it came with
 	stmt, err := parser.Parse(req.Text)
 	if err != nil {
 		return nil, err
@@ -182,7 +185,7 @@ func (c *Compiler) miss(req Request, norm *plancache.Normalized, lifted bool, ke
 	}
 	literals := norm.Literals
 	if lifted && !lift(stmt, literals, len(req.Params)) {
-		c.cache.Put(key, nil, "", 0, now)
+		c.cache.Put(key, nil, 0, "", 0, now)
 		return nil, nil
 	}
 	if !lifted {
@@ -197,7 +200,7 @@ func (c *Compiler) miss(req Request, norm *plancache.Normalized, lifted bool, ke
 		return nil, err
 	}
 	p.stmt = nil
-	c.cache.Put(key, p, req.Text, time.Since(now), now)
+	c.cache.Put(key, p, p.bytes, req.Text, time.Since(now), now)
 	return p.with(req, literals)
 }
 
@@ -312,6 +315,7 @@ func (c *Compiler) compile(req Request, stmt ast.Statement, literals []plancache
 	if out.plan, err = exec.Compile(st); err != nil {
 		return nil, err
 	}
+	out.bytes = weigh(st)
 	if out.explain != nil {
 		out.kind = Query
 		if out.explain.Analyze && st.Write != nil {

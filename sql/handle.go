@@ -39,10 +39,11 @@ func (c *Compiler) Handle(req Request, p *Prepared) *Handle {
 		if !ok {
 			return nil
 		}
-		if e.Plan == nil {
+		switch plan, _ := e.Plan(); plan {
+		case nil:
 			continue // known not to lift
-		}
-		if e.Plan != p.c {
+		case p.c:
+		default:
 			return nil // another one has taken its place already
 		}
 		h := &Handle{c: c, entry: e, literals: slices.Clone(norm.Literals)}
@@ -57,7 +58,7 @@ func (c *Compiler) Handle(req Request, p *Prepared) *Handle {
 // Prepare makes the statement ready to run once more, in the namespace and
 // with the text that the handle was made with. ok is false when a name in it
 // means something else by now, or the parameters are of other kinds: then it
-// must be prepared from its text.
+// must be prepared from its text. So it is when its plan has left the cache.
 func (h *Handle) Prepare(req Request, now time.Time) (p *Prepared, ok bool, err error) {
 	if len(h.kinds) != len(req.Params) {
 		return nil, false, nil
@@ -67,11 +68,12 @@ func (h *Handle) Prepare(req Request, now time.Time) (p *Prepared, ok bool, err 
 			return nil, false, nil
 		}
 	}
-	if h.entry.Plan.outdated(req.Catalog) || h.entry.Plan.outgrown(req) {
+	plan, ok := h.entry.Plan()
+	if !ok || plan.outdated(req.Catalog) || plan.outgrown(req) {
 		return nil, false, nil
 	}
 	h.c.hits.Add(1)
 	h.c.cache.Hit(h.entry, now)
-	p, err = h.entry.Plan.with(req, h.literals)
+	p, err = plan.with(req, h.literals)
 	return p, true, err
 }

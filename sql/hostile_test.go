@@ -3,12 +3,14 @@ package sql_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalamdb/commons/dberr"
 	"github.com/kalamdb/kalamdb/sql"
+	"github.com/kalamdb/kalamdb/sql/plancache"
 )
 
 // TestHostileStatements holds that statements of absurd size end in rows or in
@@ -79,4 +81,35 @@ func TestHostileStatements(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPlansAreBoundedInBytes sends many statements whose plans are large though
+// their texts are not: long select lists and VALUES, windows, and constants
+// that are computed once. What the plan cache keeps of them is bounded.
+func TestPlansAreBoundedInBytes(t *testing.T) {
+	db := newDB(t, sql.Options{})
+	used := func() uint64 {
+		runtime.GC()
+		runtime.GC() // what a pool held is gone after the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := used()
+	for what, text := range map[string]string{
+		"columns":   "SELECT 1" + strings.Repeat(",1", 7000) + " AS c%d",
+		"rows":      "SELECT count(*) AS c%d FROM (VALUES (1)" + strings.Repeat(",(2)", 3000) + ") AS t(x)",
+		"windows":   "SELECT 1 AS c%d" + strings.Repeat(", sum(x) OVER (ORDER BY x), max(x) OVER (ORDER BY -x)", 100) + " FROM (VALUES (1)) AS t(x)",
+		"constants": "SELECT x AS c%d FROM (VALUES (1)) AS t(x) WHERE x::text <> repeat('y', 2000000)",
+	} {
+		for i := range 50 {
+			if _, err := db.Exec(context.Background(), fmt.Sprintf(text, i)); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	if kept := int64(used()) - int64(before); kept > 2*plancache.MaxBytes {
+		t.Errorf("200 statements leave %d MiB, at most %d MiB are to be kept", kept>>20, plancache.MaxBytes>>20)
+	}
+	runtime.KeepAlive(db)
 }

@@ -60,6 +60,8 @@ type compiled struct {
 	ops   WriteOps
 	userQ bool
 	plan  *exec.Plan
+	// bytes is about how much memory all this takes.
+	bytes int
 	// paramTypes are the types of the parameters; the last literals of them
 	// stand for literals of the text.
 	paramTypes   []sqltype.Type

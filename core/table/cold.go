@@ -82,10 +82,11 @@ func (c *coldList) reaches(key []byte) bool {
 // coldBytes bounds the memory of the lists that are kept.
 const coldBytes = 32 << 20
 
-// coldLists keeps lists that were read, the least recently used ones go first.
+// coldLists keeps lists that were read, the newest of each partition; the least
+// recently used ones go first.
 type coldLists struct {
 	mu    sync.Mutex // guards what follows
-	m     map[coldKey]*list.Element
+	m     map[kv.Partition]*list.Element
 	order list.List // of *coldKept, the most recently used first
 	size  int
 }
@@ -105,8 +106,8 @@ type coldKept struct {
 func (c *coldLists) get(k coldKey) *coldList {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.m[k]
-	if e == nil {
+	e := c.m[k.partition]
+	if e == nil || e.Value.(*coldKept).key != k {
 		return nil
 	}
 	c.order.MoveToFront(e)
@@ -117,18 +118,25 @@ func (c *coldLists) put(k coldKey, l *coldList) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
-		c.m = map[coldKey]*list.Element{}
+		c.m = map[kv.Partition]*list.Element{}
 	}
-	if c.m[k] != nil {
-		return
+	if e := c.m[k.partition]; e != nil {
+		if e.Value.(*coldKept).key.gen >= k.gen {
+			return // who still reads an older state does not take its place
+		}
+		c.drop(e)
 	}
-	c.m[k] = c.order.PushFront(&coldKept{k, l})
+	c.m[k.partition] = c.order.PushFront(&coldKept{k, l})
 	c.size += l.size
 	for c.size > coldBytes && c.order.Len() > 1 {
-		last := c.order.Remove(c.order.Back()).(*coldKept)
-		delete(c.m, last.key)
-		c.size -= last.list.size
+		c.drop(c.order.Back())
 	}
+}
+
+func (c *coldLists) drop(e *list.Element) {
+	kept := c.order.Remove(e).(*coldKept)
+	delete(c.m, kept.key.partition)
+	c.size -= kept.list.size
 }
 
 // noSegments is the list of a partition without any.

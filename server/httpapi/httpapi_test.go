@@ -756,6 +756,19 @@ func TestShapeCache(t *testing.T) {
 	if b := c.get(twoColumns, wireconv.Format{}); a.encoder != b.encoder {
 		t.Error("a shape in use is forgotten")
 	}
+	for range 200 {
+		c.get(make([]sql.ResultColumn, maxColumns/16), wireconv.Format{})
+		c.get(make([]sql.ResultColumn, maxColumns/16+1), wireconv.Format{})
+	}
+	columns := 0
+	for _, half := range []map[shapeKey]shape{c.new, c.old} {
+		for k := range half {
+			columns += k.n
+		}
+	}
+	if columns > 2*maxColumns || len(c.new) < 2 {
+		t.Errorf("%d shapes have %d columns", len(c.new)+len(c.old), columns)
+	}
 }
 
 // FuzzBody sends anything as a body: the answer is JSON and blames the client.

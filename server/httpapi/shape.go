@@ -13,8 +13,9 @@ type shape struct {
 	head    []byte
 }
 
-// maxShapes is how many shapes each half of a shapeCache holds.
-const maxShapes = 512
+// maxShapes is how many shapes each half of a shapeCache holds, and maxColumns
+// how many columns they have together.
+const maxShapes, maxColumns = 512, 64 << 10
 
 // shapeCache remembers the shapes of plans that the engine keeps. A plan gives
 // the same slice of columns at every run and never changes it, so the slice
@@ -24,6 +25,7 @@ const maxShapes = 512
 type shapeCache struct {
 	mu       sync.Mutex // guards both maps
 	new, old map[shapeKey]shape
+	columns  int // of the new half
 }
 
 type shapeKey struct {
@@ -33,7 +35,7 @@ type shapeKey struct {
 }
 
 func (c *shapeCache) get(cols []sql.ResultColumn, format wireconv.Format) shape {
-	if len(cols) == 0 {
+	if len(cols) == 0 || len(cols) > maxColumns/16 {
 		return newShape(cols, format)
 	}
 	key := shapeKey{&cols[0], len(cols), format}
@@ -46,10 +48,11 @@ func (c *shapeCache) get(cols []sql.ResultColumn, format wireconv.Format) shape 
 	if !ok {
 		s = newShape(cols, format)
 	}
-	if c.new == nil || len(c.new) >= maxShapes {
-		c.old, c.new = c.new, make(map[shapeKey]shape)
+	if c.new == nil || len(c.new) >= maxShapes || c.columns+len(cols) > maxColumns {
+		c.old, c.new, c.columns = c.new, make(map[shapeKey]shape), 0
 	}
 	c.new[key] = s
+	c.columns += len(cols)
 	return s
 }
 

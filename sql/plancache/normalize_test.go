@@ -1,6 +1,7 @@
 package plancache
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -45,7 +46,7 @@ func TestCacheIsBounded(t *testing.T) {
 	c := New[int](2)
 	now := time.Now()
 	for i, k := range []string{"a", "b", "c"} {
-		c.Put(k, i, k, 0, now)
+		c.Put(k, i, 1, k, 0, now)
 	}
 	if _, ok := c.Get("a", now); ok {
 		t.Error("the oldest plan is still there")
@@ -56,9 +57,31 @@ func TestCacheIsBounded(t *testing.T) {
 	if l := c.List(); len(l) != 2 || l[1].Statement != "c" || l[1].Hits != 1 {
 		t.Errorf("list: %+v", l)
 	}
+	held, _ := c.Entry("c")
 	c.Clear()
-	if c.Len() != 0 {
-		t.Error("cleared and not empty")
+	if s := c.Stats(); s.Entries != 0 || s.Bytes != 0 || s.Evicted != 1 {
+		t.Errorf("cleared: %+v", s)
+	}
+	if _, ok := held.Plan(); ok {
+		t.Error("who holds an entry keeps the plan alive")
+	}
+}
+
+// TestCacheIsBoundedInBytes keeps as many large plans as there is room for, and
+// none that would leave no room for others.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	c := New[int](1000)
+	now := time.Now()
+	for i := range 100 {
+		c.Put(fmt.Sprint(i), i, MaxBytes/20, "", 0, now)
+		c.Put(fmt.Sprint(i), i, MaxBytes/20, "", 0, now) // the same again takes no more
+	}
+	if s := c.Stats(); s.Entries != 19 || s.Bytes > MaxBytes || s.Evicted != 81 {
+		t.Errorf("%+v", s)
+	}
+	c.Put("99", 0, maxPlan, "", 0, now)
+	if _, ok := c.Get("99", now); ok || c.Stats().Entries != 18 {
+		t.Errorf("a plan that is too large: %+v", c.Stats())
 	}
 }
 
